@@ -1,0 +1,33 @@
+// What each checkpoint format calls a weight: the only place where their vocabularies appear.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "io/checkpoint_kind.h"
+#include "model/checkpoint.h"
+
+namespace mixtral {
+
+/// How the matrices of a weight lie in the file's tensors.
+enum class TensorLayout {
+  kWhole,      ///< one tensor [rows, cols], or a vector
+  kPerExpert,  ///< one tensor per expert
+  kStacked,    ///< one tensor [E, rows, cols]
+  kFusedGate,  ///< the first half of the rows of [E, 2 * rows, cols]
+  kFusedUp,    ///< the second half of them
+};
+
+struct TensorName {
+  std::string_view pattern;  ///< {0} is the layer, {1} the expert
+  TensorLayout layout;
+};
+
+/// The names that a weight may have in such a checkpoint, to be tried in order.
+std::span<const TensorName> tensor_names(CheckpointKind kind, Role role);
+
+/// True if the rows of wq and wk lie in half order, (i, i + head_dim / 2) being a rotary pair, and
+/// not in interleaved order, (2i, 2i + 1).
+bool has_half_rotary_order(CheckpointKind kind);
+
+}  // namespace mixtral
