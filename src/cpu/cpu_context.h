@@ -1,0 +1,24 @@
+// What the pieces of the CPU backend share. Private to cpu/.
+#pragma once
+
+#include <cstddef>
+
+#include "core/thread_pool.h"
+#include "cpu/kernels/kernel_table.h"
+
+namespace mixtral::cpu {
+
+struct CpuContext {
+  const KernelTable& kernels;
+  ThreadPool& pool;
+  bool exact;  ///< f32 activations for every type
+
+  ActivationFormat format(Type type) const {
+    return exact ? ActivationFormat::kF32 : activation_format(type);
+  }
+};
+
+/// Work below this many multiplications runs on the calling thread: waking the others costs more.
+inline constexpr size_t kSerialWork = 1 << 15;
+
+}  // namespace mixtral::cpu

@@ -1,0 +1,222 @@
+#include "cpu/experts.h"
+
+#include <algorithm>
+#include <array>
+#include <initializer_list>
+
+#include "cpu/activation_rows.h"
+#include "cpu/cpu_weight.h"
+#include "cpu/matmul.h"
+
+namespace mixtral::cpu {
+namespace {
+
+// Hidden columns of one gate-and-up task: a whole scale block, so that the task can quantise what
+// it made.
+constexpr size_t kSliceCols = 256;
+constexpr size_t kSlicePanels = kSliceCols / kPanelRows;
+
+// The (token, choice) pairs in expert order: pairs[offsets[e] .. offsets[e + 1]) chose expert e.
+struct Grouping {
+  std::span<uint32_t> pairs;    // token * K + choice
+  std::span<uint32_t> offsets;  // [E + 1]
+  std::span<uint32_t> experts;  // that have tokens, most loaded first
+
+  size_t count(size_t expert) const { return offsets[expert + 1] - offsets[expert]; }
+};
+
+Grouping group_by_expert(Arena& arena, const Routing& routing, size_t n_experts) {
+  const size_t n_tokens = routing.expert_ids.rows(), k = routing.expert_ids.cols();
+  Grouping groups = {arena.take<uint32_t>(n_tokens * k), arena.take<uint32_t>(n_experts + 1),
+                     arena.take<uint32_t>(n_experts)};
+  std::fill(groups.offsets.begin(), groups.offsets.end(), 0u);
+  for (size_t t = 0; t < n_tokens; ++t) {
+    for (const int32_t expert : routing.expert_ids.row_span(t)) {
+      ++groups.offsets[static_cast<size_t>(expert) + 1];
+    }
+  }
+  for (size_t e = 0; e < n_experts; ++e) groups.offsets[e + 1] += groups.offsets[e];
+  const std::span<uint32_t> next = arena.take<uint32_t>(n_experts);
+  std::copy_n(groups.offsets.begin(), n_experts, next.begin());
+  for (size_t t = 0; t < n_tokens; ++t) {
+    for (size_t choice = 0; choice < k; ++choice) {
+      const auto expert = static_cast<size_t>(routing.expert_ids.row(t)[choice]);
+      groups.pairs[next[expert]++] = static_cast<uint32_t>(t * k + choice);
+    }
+  }
+  size_t active = 0;
+  for (size_t e = 0; e < n_experts; ++e) {
+    if (groups.count(e) != 0) groups.experts[active++] = static_cast<uint32_t>(e);
+  }
+  groups.experts = groups.experts.first(active);
+  std::stable_sort(groups.experts.begin(), groups.experts.end(),
+                   [&](uint32_t a, uint32_t b) { return groups.count(a) > groups.count(b); });
+  return groups;
+}
+
+// Rows in expert order, in each format that the active experts' matrices of these weights want.
+class GroupedRows {
+ public:
+  GroupedRows(const CpuContext& context, Arena& arena,
+              std::initializer_list<const CpuWeight*> weights, const Grouping& groups) {
+    for (const CpuWeight* weight : weights) {
+      for (const uint32_t expert : groups.experts) {
+        const ActivationFormat format = context.format(weight->type(expert));
+        ActivationRows& rows = of(format);
+        if (rows.n_rows() == 0) {
+          rows = ActivationRows(arena, format, groups.pairs.size(), weight->cols());
+        }
+      }
+    }
+  }
+  ActivationRows& of(ActivationFormat format) { return rows_[static_cast<size_t>(format)]; }
+  std::span<ActivationRows> all() { return rows_; }  // those without rows are not in use
+
+ private:
+  std::array<ActivationRows, 3> rows_;
+};
+
+class ExpertsStep {
+ public:
+  ExpertsStep(const CpuContext& context, Arena& arena, const ExpertWeights& weights,
+              const Routing& routing)
+      : context_(context),
+        arena_(arena),
+        gate_(static_cast<const CpuWeight&>(*weights.w_gate)),
+        up_(static_cast<const CpuWeight&>(*weights.w_up)),
+        down_(static_cast<const CpuWeight&>(*weights.w_down)),
+        routing_(routing),
+        groups_(group_by_expert(arena, routing, gate_.n_matrices())),
+        inputs_(context, arena, {&gate_, &up_}, groups_),
+        hidden_(context, arena, {&down_}, groups_),
+        outputs_(arena.take_matrix<float>(groups_.pairs.size(), down_.rows())),
+        scratch_(arena.take<float>(context.pool.size() * kScratchFloats)) {}
+
+  void run(TensorView<const float> x, TensorView<float> residual) {
+    gather(x);
+    gate_and_up();
+    down();
+    combine(residual);
+  }
+
+  static constexpr size_t kTileFloats = kRowTile * kSliceCols;
+  static constexpr size_t kScratchFloats = 2 * kTileFloats + kWidenCols * kPanelRows;
+
+ private:
+  const ActivationRows& input(const CpuWeight& weight, size_t expert) {
+    return inputs_.of(context_.format(weight.type(expert)));
+  }
+  ActivationRows& hidden(size_t expert) { return hidden_.of(context_.format(down_.type(expert))); }
+
+  // Each token is quantised once; its row is copied to every expert that it chose.
+  void gather(TensorView<const float> x) {
+    const size_t k = routing_.expert_ids.cols();
+    for (ActivationRows& rows : inputs_.all()) {
+      if (rows.n_rows() == 0) continue;
+      const ActivationRows tokens = make_activation_rows(context_, arena_, rows.format(), x);
+      for (size_t i = 0; i < groups_.pairs.size(); ++i) {
+        rows.copy_row(i, tokens, groups_.pairs[i] / k);
+      }
+    }
+  }
+
+  void gate_and_up() {
+    const size_t slices = (gate_.rows() + kSliceCols - 1) / kSliceCols;
+    context_.pool.for_each(groups_.experts.size() * slices, [&](size_t task, size_t worker) {
+      const size_t expert = groups_.experts[task / slices];
+      float* scratch = scratch_.data() + worker * kScratchFloats;
+      for (size_t row = 0; row < groups_.count(expert); row += kRowTile) {
+        gate_and_up_tile(expert, task % slices, groups_.offsets[expert] + row,
+                         std::min(kRowTile, groups_.count(expert) - row), scratch);
+      }
+    });
+  }
+
+  void gate_and_up_tile(size_t expert, size_t slice, size_t first_row, size_t n_rows,
+                        float* scratch) {
+    const size_t first_panel = slice * kSlicePanels;
+    const size_t n_panels = std::min(kSlicePanels, gate_.n_panels() - first_panel);
+    const size_t n_cols = std::min(kSliceCols, gate_.rows() - slice * kSliceCols);
+    float* gate = scratch;
+    float* up = scratch + kTileFloats;
+    float* widened = up + kTileFloats;
+    multiply(context_, {gate_, expert, first_panel, n_panels},
+             input(gate_, expert).view(first_row, n_rows), widened, gate, kSliceCols);
+    multiply(context_, {up_, expert, first_panel, n_panels},
+             input(up_, expert).view(first_row, n_rows), widened, up, kSliceCols);
+    for (size_t r = 0; r < n_rows; ++r) {
+      float* h = gate + r * kSliceCols;
+      context_.kernels.swiglu(h, up + r * kSliceCols, n_cols, h);
+      hidden(expert).fill(context_.kernels, first_row + r, slice * kSliceCols, n_cols, h);
+    }
+  }
+
+  void down() {
+    const size_t slices = (down_.rows() + kSliceCols - 1) / kSliceCols;
+    context_.pool.for_each(groups_.experts.size() * slices, [&](size_t task, size_t worker) {
+      const size_t expert = groups_.experts[task / slices], slice = task % slices;
+      const size_t first_panel = slice * kSlicePanels;
+      const size_t n_panels = std::min(kSlicePanels, down_.n_panels() - first_panel);
+      const size_t n_cols = std::min(kSliceCols, down_.rows() - slice * kSliceCols);
+      float* tile = scratch_.data() + worker * kScratchFloats;
+      for (size_t row = 0; row < groups_.count(expert); row += kRowTile) {
+        const size_t n = std::min(kRowTile, groups_.count(expert) - row);
+        const size_t first_row = groups_.offsets[expert] + row;
+        multiply(context_, {down_, expert, first_panel, n_panels},
+                 hidden(expert).view(first_row, n), tile + 2 * kTileFloats, tile, kSliceCols);
+        for (size_t r = 0; r < n; ++r) {
+          std::copy_n(tile + r * kSliceCols, n_cols,
+                      outputs_.row(groups_.pairs[first_row + r]) + slice * kSliceCols);
+        }
+      }
+    });
+  }
+
+  // In the order of the choices, whatever order the experts finished in.
+  void combine(TensorView<float> residual) {
+    const size_t k = routing_.expert_ids.cols(), dim = residual.cols();
+    const auto combine_token = [&](size_t t, size_t) {
+      for (size_t choice = 0; choice < k; ++choice) {
+        context_.kernels.add_scaled(outputs_.row(t * k + choice), routing_.probs.row(t)[choice],
+                                    dim, residual.row(t));
+      }
+    };
+    if (residual.rows() * k * dim <= kSerialWork) {
+      for (size_t t = 0; t < residual.rows(); ++t) combine_token(t, 0);
+    } else {
+      context_.pool.for_each(residual.rows(), combine_token);
+    }
+  }
+
+  const CpuContext& context_;
+  Arena& arena_;
+  const CpuWeight &gate_, &up_, &down_;
+  const Routing& routing_;
+  Grouping groups_;
+  GroupedRows inputs_, hidden_;
+  TensorView<float> outputs_;  // row token * K + choice
+  std::span<float> scratch_;
+};
+
+}  // namespace
+
+void run_experts(const CpuContext& context, Arena& arena, TensorView<const float> x,
+                 const ExpertWeights& weights, const Routing& routing, TensorView<float> residual) {
+  if (x.rows() == 0) return;
+  const size_t mark = arena.used();
+  ExpertsStep(context, arena, weights, routing).run(x, residual);
+  arena.rewind(mark);
+}
+
+size_t run_experts_bytes(const CpuContext& context, const StepLimits& limits) {
+  const size_t n_pairs = limits.n_tokens * limits.n_experts_per_token;
+  const size_t tokens = 3 * ActivationRows::bytes(limits.n_tokens, limits.dim);
+  const size_t grouped = 3 * ActivationRows::bytes(n_pairs, limits.dim) +
+                         3 * ActivationRows::bytes(n_pairs, limits.hidden_dim);
+  const size_t indices =
+      arena_bytes<uint32_t>(n_pairs) + 3 * arena_bytes<uint32_t>(limits.n_experts + 1);
+  return tokens + grouped + indices + arena_bytes<float>(n_pairs * limits.dim) +
+         arena_bytes<float>(context.pool.size() * ExpertsStep::kScratchFloats);
+}
+
+}  // namespace mixtral::cpu

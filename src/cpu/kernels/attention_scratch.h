@@ -1,0 +1,32 @@
+// How the attention kernels divide their scratch memory.
+#pragma once
+
+#include <cstddef>
+
+#include "ops/kv_view.h"
+
+namespace mixtral::cpu {
+
+/// Rows of an AttentionTask that share one pass over the cache: about 32 queries.
+constexpr size_t attention_tile_rows(size_t group) { return group < 32 ? 32 / group : 1; }
+
+/// Offsets in floats, for up to attention_tile_rows() rows.
+struct AttentionScratch {
+  size_t padded_dim;  ///< head_dim up to a multiple of 16; the padding is zero
+  size_t queries, results, scores, largest, sums, tile, floats;
+
+  constexpr AttentionScratch(size_t group, size_t head_dim)
+      : padded_dim((head_dim + 15) / 16 * 16) {
+    const size_t n_queries = group * attention_tile_rows(group);
+    const size_t n_queries_padded = (n_queries + 15) / 16 * 16;
+    queries = 0;                                 // [n_queries, padded_dim]
+    results = queries + n_queries * padded_dim;  // [n_queries, padded_dim]
+    scores = results + n_queries * padded_dim;   // [n_queries, kPageTokens]
+    largest = scores + n_queries * kPageTokens;  // [n_queries]
+    sums = largest + n_queries_padded;           // [n_queries]
+    tile = sums + n_queries_padded;              // [16, padded_dim]: keys or values as floats
+    floats = tile + 16 * padded_dim;
+  }
+};
+
+}  // namespace mixtral::cpu

@@ -1,0 +1,115 @@
+// Operations on single rows. Included by table_*.cpp inside their anonymous namespace and target
+// region.
+
+// Rounds to the nearest integer, ties to even, for |x| < 2^22: adding 1.5 * 2^23 leaves the integer
+// in the lowest bits of the mantissa.
+[[gnu::always_inline]] inline I32x16 round_to_i32(F32x16 x) {
+  return sub_i32(bits_of(add(x, set1(0x1.8p23f))), set1_i32(0x4B400000));
+}
+
+// e^x within 2 units in the last place; 0 below -104, infinity above 89, NaN for NaN. With n the
+// multiple of ln 2 nearest to x, e^x = 2^n e^r, and e^r = 1 + r + r^2 q(r) where q is the degree-4
+// polynomial of least relative error (3.1e-9) on |r| <= ln 2 / 2.
+[[gnu::always_inline]] inline F32x16 exp(F32x16 x) {
+  x = min(set1(89.0f), max(set1(-104.0f), x));
+  const I32x16 n = round_to_i32(mul(x, set1(0x1.715476p0f)));
+  const F32x16 n_float = to_f32(n);
+  F32x16 r = fma(n_float, set1(-0x1.62e4p-1f), x);  // ln 2 in two parts
+  r = fma(n_float, set1(-0x1.7f7d1cp-20f), r);
+  F32x16 q = set1(0.0013814320554956794f);
+  q = fma(q, r, set1(0.008368851616978645f));
+  q = fma(q, r, set1(0.041668400168418884f));
+  q = fma(q, r, set1(0.1666651964187622f));
+  q = fma(q, r, set1(0.4999999403953552f));
+  const F32x16 power = add(fma(mul(r, r), q, r), set1(1.0f));
+  const I32x16 half = half_i32(n);  // 2^n itself may lie outside the exponents of floats
+  return mul(mul(power, power_of_2(half)), power_of_2(sub_i32(n, half)));
+}
+
+// Quantises `cols` = 32 or 256 columns that share a scale. Rows below the smallest normal scale are
+// zero: 1 / scale must be finite.
+void quantise_block(const float* x, size_t cols, int8_t* quants, float* scale) {
+  F32x16 largest = set1(0);
+  for (size_t i = 0; i < cols; i += 16) largest = max(abs(load(x + i)), largest);
+  *scale = reduce_max(largest) / 127.0f;
+  float inverse = 1.0f / *scale;
+  if (*scale < 0x1p-126f) *scale = inverse = 0.0f;
+  for (size_t i = 0; i < cols; i += 16)
+    store_i8(quants + i, round_to_i32(mul(load(x + i), set1(inverse))));
+}
+
+void quantise(ActivationFormat format, const float* x, size_t cols, int8_t* quants, float* scales,
+              int16_t* sums) {
+  const bool by_32 = format == ActivationFormat::kQ8x32;
+  const size_t block_cols = by_32 ? 32 : 256;
+  for (size_t b = 0; b < cols / block_cols; ++b)
+    quantise_block(x + b * block_cols, block_cols, quants + b * block_cols, scales + b);
+  const size_t sum_cols = by_32 ? 32 : 16;
+  for (size_t s = 0; s < cols / sum_cols; ++s) {
+    I32x16 sum = load_i8(reinterpret_cast<const uint8_t*>(quants + s * sum_cols));
+    if (by_32)
+      sum = add_i32(sum, load_i8(reinterpret_cast<const uint8_t*>(quants + s * sum_cols + 16)));
+    sums[s] = static_cast<int16_t>(reduce_add_i32(sum));
+  }
+}
+
+void rms_norm(const float* x, const float* weight, float eps, size_t n, float* y) {
+  F32x16 sums[4] = {set1(0), set1(0), set1(0), set1(0)};
+  size_t i = 0;
+  for (; i + 64 <= n; i += 64) {
+#pragma GCC unroll 4
+    for (size_t s = 0; s < 4; ++s) {
+      const F32x16 v = load(x + i + 16 * s);
+      sums[s] = fma(v, v, sums[s]);
+    }
+  }
+  for (; i < n; i += 16) {
+    const F32x16 v = load_part(x + i, n - i < 16 ? n - i : 16);
+    sums[0] = fma(v, v, sums[0]);
+  }
+  const float sum = reduce_add(add(add(sums[0], sums[1]), add(sums[2], sums[3])));
+  const F32x16 factor = set1(1.0f / __builtin_sqrtf(sum / static_cast<float>(n) + eps));
+  for (i = 0; i < n; i += 16) {
+    const size_t part = n - i < 16 ? n - i : 16;
+    const F32x16 v = mul(load_part(x + i, part), factor);
+    store_part(y + i, mul(v, load_part(weight + i, part)), part);
+  }
+}
+
+void rope(float* x, size_t n_heads, size_t head_dim, const float* cosines, const float* sines) {
+  for (size_t head = 0; head < n_heads; ++head) {
+    float* pair = x + head * head_dim;
+    for (size_t i = 0; i < head_dim / 2; ++i, pair += 2) {
+      const float even = pair[0], odd = pair[1];
+      pair[0] = even * cosines[i] - odd * sines[i];
+      pair[1] = even * sines[i] + odd * cosines[i];
+    }
+  }
+}
+
+void swiglu(const float* gate, const float* up, size_t n, float* y) {
+  for (size_t i = 0; i < n; i += 16) {
+    const size_t part = n - i < 16 ? n - i : 16;
+    const F32x16 g = load_part(gate + i, part);
+    const F32x16 silu = div(g, add(set1(1.0f), exp(sub(set1(0), g))));
+    store_part(y + i, mul(silu, load_part(up + i, part)), part);
+  }
+}
+
+void add_scaled(const float* x, float factor, size_t n, float* y) {
+  for (size_t i = 0; i < n; i += 16) {
+    const size_t part = n - i < 16 ? n - i : 16;
+    store_part(y + i, fma(load_part(x + i, part), set1(factor), load_part(y + i, part)), part);
+  }
+}
+
+void store_kv(KvType type, const float* x, size_t n, std::byte* out) {
+  if (type == KvType::kF32) {
+    std::memcpy(out, x, n * sizeof(float));
+    return;
+  }
+  for (size_t i = 0; i < n; i += 16) {
+    const size_t part = n - i < 16 ? n - i : 16;
+    store_f16_part(out + 2 * i, load_part(x + i, part), part);
+  }
+}

@@ -1,0 +1,30 @@
+#include "cpu/kernels/kernel_table.h"
+
+#include "core/check.h"
+#include "cpu/kernels/attention_scratch.h"
+#include "cpu/kernels/tables.h"
+#include "cpu/panel_layout.h"
+
+namespace mixtral::cpu {
+
+ActivationFormat activation_format(Type type) {
+  if (!is_quantised(type)) return ActivationFormat::kF32;
+  return panel_layout(type).block_cols == 32 ? ActivationFormat::kQ8x32 : ActivationFormat::kQ8x256;
+}
+
+size_t attention_scratch_floats(size_t group, size_t head_dim) {
+  return AttentionScratch(group, head_dim).floats;
+}
+
+const KernelTable& kernel_table(Isa isa) {
+  MIXTRAL_CHECK(isa_supported(isa), "this machine lacks the instruction set");
+  switch (isa) {
+    case Isa::kScalar: break;
+    case Isa::kAvx2: return avx2_table();
+    case Isa::kAvx512:
+    case Isa::kAmx: return avx512_table();
+  }
+  return scalar_table();
+}
+
+}  // namespace mixtral::cpu

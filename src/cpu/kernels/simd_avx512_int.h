@@ -1,0 +1,94 @@
+// 16 integers or 64 bytes in one AVX-512 register; see simd_avx512_float.h. What the functions
+// mean: simd_scalar_int.h.
+
+constexpr bool kSignedBytes = false;
+
+using I32x16 = __m512i;
+using U8x64 = __m512i;
+
+[[gnu::always_inline]] inline I32x16 set1_i32(int32_t x) { return _mm512_set1_epi32(x); }
+[[gnu::always_inline]] inline I32x16 add_i32(I32x16 a, I32x16 b) { return _mm512_add_epi32(a, b); }
+[[gnu::always_inline]] inline I32x16 sub_i32(I32x16 a, I32x16 b) { return _mm512_sub_epi32(a, b); }
+[[gnu::always_inline]] inline I32x16 half_i32(I32x16 a) { return _mm512_srai_epi32(a, 1); }
+[[gnu::always_inline]] inline F32x16 to_f32(I32x16 a) { return _mm512_cvtepi32_ps(a); }
+[[gnu::always_inline]] inline I32x16 bits_of(F32x16 a) { return _mm512_castps_si512(a); }
+[[gnu::always_inline]] inline F32x16 power_of_2(I32x16 n) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(add_i32(n, set1_i32(127)), 23));
+}
+[[gnu::always_inline]] inline int32_t reduce_add_i32(I32x16 a) {
+  return _mm512_reduce_add_epi32(a);
+}
+[[gnu::always_inline]] inline I32x16 load_u8(const uint8_t* from) {
+  return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+[[gnu::always_inline]] inline I32x16 load_i8(const uint8_t* from) {
+  return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+[[gnu::always_inline]] inline void store_i8(int8_t* to, I32x16 v) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(v));
+}
+template <int From, int Width>
+[[gnu::always_inline]] inline I32x16 bits_i32(I32x16 v) {
+  return _mm512_and_si512(_mm512_srli_epi32(v, From), set1_i32((1 << Width) - 1));
+}
+[[gnu::always_inline]] inline I32x16 pair_i16(I32x16 even, I32x16 odd) {
+  return _mm512_or_si512(even, _mm512_slli_epi32(odd, 16));
+}
+[[gnu::always_inline]] inline I32x16 broadcast_4_bytes(const void* from) {
+  int32_t word = 0;
+  std::memcpy(&word, from, sizeof(word));
+  return set1_i32(word);
+}
+[[gnu::always_inline]] inline I32x16 dot_i16(I32x16 acc, I32x16 pairs, const int16_t* factors) {
+  return _mm512_dpwssd_epi32(acc, pairs, broadcast_4_bytes(factors));
+}
+
+[[gnu::always_inline]] inline U8x64 load_bytes(const uint8_t* from) {
+  return _mm512_loadu_si512(from);
+}
+[[gnu::always_inline]] inline U8x64 xor_bytes(U8x64 v, uint8_t mask) {
+  return _mm512_xor_si512(v, _mm512_set1_epi8(static_cast<char>(mask)));
+}
+[[gnu::always_inline]] inline U8x64 or_bytes(U8x64 a, U8x64 b) { return _mm512_or_si512(a, b); }
+template <int From, int Width, int To>
+[[gnu::always_inline]] inline U8x64 field(U8x64 v) {
+  if constexpr (From > To) v = _mm512_srli_epi16(v, From - To);
+  if constexpr (From < To) v = _mm512_slli_epi16(v, To - From);
+  return _mm512_and_si512(v, _mm512_set1_epi8(static_cast<char>(((1 << Width) - 1) << To)));
+}
+[[gnu::always_inline]] inline U8x64 shift_right(U8x64 v, int n) {
+  return _mm512_srl_epi16(v, _mm_cvtsi32_si128(n));
+}
+[[gnu::always_inline]] inline U8x64 lookup(const uint8_t (&table)[16], U8x64 v) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+  return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(bytes), v);
+}
+template <int B>
+[[gnu::always_inline]] inline I32x16 byte_of(U8x64 v) {
+  return _mm512_srli_epi32(_mm512_slli_epi32(v, 24 - 8 * B), 24);
+}
+template <int B>
+[[gnu::always_inline]] inline I32x16 signed_byte_of(U8x64 v) {
+  return _mm512_srai_epi32(_mm512_slli_epi32(v, 24 - 8 * B), 24);
+}
+[[gnu::always_inline]] inline F32x16 low_bf16(U8x64 v) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(v, 16));
+}
+[[gnu::always_inline]] inline F32x16 high_bf16(U8x64 v) {
+  return _mm512_castsi512_ps(_mm512_and_si512(v, set1_i32(static_cast<int32_t>(0xFFFF0000u))));
+}
+
+template <int Bits, int M>
+[[gnu::always_inline]] inline void dot16(I32x16 (&sums)[M], const U8x64 (&w)[4],
+                                         const int8_t* const (&a)[M]) {
+#pragma GCC unroll 4
+  for (int u = 0; u < 4; ++u) {
+#pragma GCC unroll 16
+    for (int m = 0; m < M; ++m)
+      sums[m] = _mm512_dpbusd_epi32(sums[m], w[u], broadcast_4_bytes(a[m] + 4 * u));
+  }
+}
+
+[[gnu::always_inline]] inline void prefetch(const void* address) {
+  _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T1);
+}

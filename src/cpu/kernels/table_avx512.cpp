@@ -1,0 +1,35 @@
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "cpu/kernels/attention_scratch.h"
+#include "cpu/kernels/intrinsics.h"
+#include "cpu/kernels/tables.h"
+#include "cpu/kernels/target_region.h"
+#include "cpu/panel_layout.h"
+#include "quant/blocks.h"
+
+MIXTRAL_TARGET_REGION_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
+namespace mixtral::cpu {
+namespace {
+
+// Each builds on the ones before it.
+// clang-format off
+#include "cpu/kernels/simd_avx512_float.h"
+#include "cpu/kernels/simd_avx512_int.h"
+#include "cpu/kernels/codes-inl.h"
+#include "cpu/kernels/matmul-inl.h"
+#include "cpu/kernels/matmul_float-inl.h"
+#include "cpu/kernels/elementwise-inl.h"
+#include "cpu/kernels/attention-inl.h"
+#include "cpu/kernels/table-inl.h"
+// clang-format on
+
+constexpr KernelTable kTable = make_table(Isa::kAvx512);
+
+}  // namespace
+
+const KernelTable& avx512_table() { return kTable; }
+
+}  // namespace mixtral::cpu
+MIXTRAL_TARGET_REGION_END

@@ -1,0 +1,33 @@
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "core/half.h"
+#include "cpu/kernels/attention_scratch.h"
+#include "cpu/kernels/tables.h"
+#include "cpu/panel_layout.h"
+#include "quant/blocks.h"
+
+namespace mixtral::cpu {
+namespace {
+
+// Each builds on the ones before it.
+// clang-format off
+#include "cpu/kernels/simd_scalar_float.h"
+#include "cpu/kernels/simd_scalar_int.h"
+#include "cpu/kernels/codes-inl.h"
+#include "cpu/kernels/matmul-inl.h"
+#include "cpu/kernels/matmul_float-inl.h"
+#include "cpu/kernels/elementwise-inl.h"
+#include "cpu/kernels/attention-inl.h"
+#include "cpu/kernels/table-inl.h"
+// clang-format on
+
+constexpr KernelTable kTable = make_table(Isa::kScalar);
+
+}  // namespace
+
+const KernelTable& scalar_table() { return kTable; }
+
+}  // namespace mixtral::cpu

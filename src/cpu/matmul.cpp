@@ -1,0 +1,136 @@
+#include "cpu/matmul.h"
+
+#include <algorithm>
+#include <array>
+
+namespace mixtral::cpu {
+namespace {
+
+constexpr size_t kMaxTaskPanels = 8;
+
+size_t task_panels(const CpuContext& context, size_t n_panels) {
+  return std::clamp<size_t>(n_panels / (8 * context.pool.size()), 1, kMaxTaskPanels);
+}
+
+void write_tile(TensorView<const float> tile, TensorView<float> y, size_t first_row,
+                size_t first_col, OutputMode mode) {
+  const size_t n = std::min(tile.cols(), y.cols() - first_col);
+  for (size_t r = 0; r < tile.rows(); ++r) {
+    const float* from = tile.row(r);
+    float* to = y.row(first_row + r) + first_col;
+    if (mode == OutputMode::kStore) {
+      std::copy_n(from, n, to);
+    } else {
+      for (size_t i = 0; i < n; ++i) to[i] += from[i];
+    }
+  }
+}
+
+// The formats that the parts' weights want, each made once.
+class FormatSet {
+ public:
+  FormatSet(const CpuContext& context, Arena& arena, TensorView<const float> x)
+      : context_(context), arena_(arena), x_(x) {}
+
+  void need(ActivationFormat format) {
+    auto& rows = rows_[static_cast<size_t>(format)];
+    if (rows.n_rows() == 0) rows = make_activation_rows(context_, arena_, format, x_);
+  }
+  const ActivationRows& operator[](ActivationFormat format) const {
+    return rows_[static_cast<size_t>(format)];
+  }
+
+ private:
+  const CpuContext& context_;
+  Arena& arena_;
+  TensorView<const float> x_;
+  std::array<ActivationRows, 3> rows_;
+};
+
+}  // namespace
+
+ActivationRows make_activation_rows(const CpuContext& context, Arena& arena,
+                                    ActivationFormat format, TensorView<const float> x) {
+  ActivationRows rows(arena, format, x.rows(), x.cols());
+  const auto fill = [&](size_t row, size_t) {
+    rows.fill(context.kernels, row, 0, x.cols(), x.row(row));
+  };
+  if (x.rows() * x.cols() <= kSerialWork) {
+    for (size_t row = 0; row < x.rows(); ++row) fill(row, 0);
+  } else {
+    context.pool.for_each(x.rows(), fill);
+  }
+  return rows;
+}
+
+void multiply(const CpuContext& context, const PanelRange& range, const Activations& x,
+              float* widened, float* y, size_t y_stride) {
+  const CpuWeight& weight = range.weight;
+  const Type type = weight.type(range.matrix);
+  const size_t index = table_index(type), cols = weight.cols();
+  const bool widen = x.values != nullptr && activation_format(type) != ActivationFormat::kF32;
+  for (size_t p = 0; p < range.n_panels; ++p) {
+    const std::byte* panel = weight.panel(range.matrix, range.first_panel + p);
+    float* out = y + p * kPanelRows;
+    if (!widen) {
+      context.kernels.matmul[index](panel, cols, x, out, y_stride);
+      continue;
+    }
+    for (size_t col = 0; col < cols; col += kWidenCols) {
+      const size_t n = std::min(kWidenCols, cols - col);
+      Activations part = x;
+      part.values += col;
+      context.kernels.widen[index](panel, cols, col, n, widened);
+      context.kernels.matmul_widened(widened, n, part, col != 0, out, y_stride);
+    }
+  }
+}
+
+void multiply_parts(const CpuContext& context, Arena& arena, TensorView<const float> x,
+                    std::span<const LinearPart> parts, OutputMode mode) {
+  if (x.rows() == 0) return;
+  const size_t mark = arena.used();
+  FormatSet activations(context, arena, x);
+  size_t total_panels = 0;
+  for (const LinearPart& part : parts) {
+    activations.need(context.format(part.weight->type()));
+    total_panels += static_cast<const CpuWeight&>(*part.weight).n_panels();
+  }
+  const size_t block = task_panels(context, total_panels);
+  size_t n_tasks = 0;
+  for (const LinearPart& part : parts) {
+    n_tasks += (static_cast<const CpuWeight&>(*part.weight).n_panels() + block - 1) / block;
+  }
+  constexpr size_t kTileFloats = kRowTile * kMaxTaskPanels * kPanelRows;
+  constexpr size_t kScratchFloats = kTileFloats + kWidenCols * kPanelRows;
+  const std::span<float> scratch = arena.take<float>(context.pool.size() * kScratchFloats);
+
+  context.pool.for_each(n_tasks, [&](size_t task, size_t worker) {
+    const LinearPart* part = parts.data();
+    size_t first = task * block;
+    for (;; ++part) {  // blocks do not cross parts, so each part begins at a whole block
+      const size_t n_panels = static_cast<const CpuWeight&>(*part->weight).n_panels();
+      if (first < n_panels) break;
+      first -= (n_panels + block - 1) / block * block;
+    }
+    const auto& weight = static_cast<const CpuWeight&>(*part->weight);
+    const size_t count = std::min(block, weight.n_panels() - first);
+    const ActivationRows& rows = activations[context.format(weight.type())];
+    float* tile = scratch.data() + worker * kScratchFloats;
+    for (size_t row = 0; row < x.rows(); row += kRowTile) {
+      const size_t n = std::min(kRowTile, x.rows() - row);
+      multiply(context, {weight, 0, first, count}, rows.view(row, n), tile + kTileFloats, tile,
+               count * kPanelRows);
+      write_tile({tile, n, count * kPanelRows}, part->y, row, first * kPanelRows, mode);
+    }
+  });
+  arena.rewind(mark);
+}
+
+size_t multiply_parts_bytes(const CpuContext& context, size_t n_rows, size_t cols) {
+  constexpr size_t kScratchFloats = (kRowTile * kMaxTaskPanels + kWidenCols) * kPanelRows;
+  return 3 * ActivationRows::bytes(n_rows, cols) +
+         arena_bytes<float>(context.pool.size() * kScratchFloats);
+}
+
+}  // namespace mixtral::cpu

@@ -1,0 +1,219 @@
+#include <cmath>
+#include <limits>
+
+#include "kernel_testing.h"
+
+namespace mixtral::cpu {
+namespace {
+
+class OnIsa : public testing::TestWithParam<Isa> {
+ protected:
+  void SetUp() override { MIXTRAL_SKIP_UNLESS_SUPPORTED(GetParam()); }
+  const KernelTable& table() const { return kernel_table(GetParam()); }
+  const KernelTable& scalar() const { return kernel_table(Isa::kScalar); }
+};
+INSTANTIATE_TEST_SUITE_P(EveryIsa, OnIsa, testing::ValuesIn(kIsas), isa_test_name);
+
+constexpr size_t kLengths[] = {1, 2, 3, 15, 16, 17, 31, 33, 63, 64, 65, 97, 128, 300};
+
+struct Quantised {
+  std::vector<int8_t> quants;
+  std::vector<float> scales;
+  std::vector<int16_t> sums;
+};
+Quantised quantise(const KernelTable& table, ActivationFormat format, const std::vector<float>& x) {
+  const bool by_32 = format == ActivationFormat::kQ8x32;
+  Quantised out{std::vector<int8_t>(x.size() + 1, 77),
+                std::vector<float>(x.size() / (by_32 ? 32 : 256) + 1, -7.0f),
+                std::vector<int16_t>(x.size() / (by_32 ? 32 : 16) + 1, 7777)};
+  GuardedFloats input(x);
+  table.quantise(format, input.data(), x.size(), out.quants.data(), out.scales.data(),
+                 out.sums.data());
+  EXPECT_EQ(out.quants.back(), 77);
+  EXPECT_EQ(out.scales.back(), -7.0f);
+  EXPECT_EQ(out.sums.back(), 7777);
+  return out;
+}
+
+std::vector<std::vector<float>> activation_cases() {
+  Random random(10);
+  std::vector<std::vector<float>> cases = {random_floats(random, 512), random_floats(random, 512)};
+  for (size_t i = 0; i < 512; ++i) cases[1][i] *= std::ldexp(1.0f, static_cast<int>(i % 40) - 20);
+  cases.push_back(std::vector<float>(512, 0.0f));
+  cases.push_back(std::vector<float>(512, -0.0f));
+  cases.push_back(std::vector<float>(512, std::numeric_limits<float>::denorm_min()));
+  cases.push_back(std::vector<float>(512, std::numeric_limits<float>::min()));
+  cases.push_back(std::vector<float>(512, std::numeric_limits<float>::max()));
+  cases.push_back(random_floats(random, 512, 1e-37f));
+  cases.push_back(random_floats(random, 512, 1e37f));
+  std::vector<float> halves(512);  // ties: scale 1, values k + 1/2
+  for (size_t i = 0; i < 512; ++i) halves[i] = static_cast<float>(i % 250) - 124.5f;
+  for (size_t i = 0; i < 512; i += 32) halves[i] = 127.0f;
+  cases.push_back(halves);
+  return cases;
+}
+
+TEST_P(OnIsa, QuantisesWithinHalfAStep) {
+  for (const std::vector<float>& x : activation_cases()) {
+    for (const auto format : {ActivationFormat::kQ8x32, ActivationFormat::kQ8x256}) {
+      const size_t block = format == ActivationFormat::kQ8x32 ? 32 : 256;
+      const size_t sum_cols = format == ActivationFormat::kQ8x32 ? 32 : 16;
+      const Quantised q = quantise(table(), format, x);
+      for (size_t i = 0; i < x.size(); ++i) {
+        const double scale = q.scales[i / block];
+        ASSERT_TRUE(std::isfinite(scale));
+        ASSERT_NE(q.quants[i], -128);
+        // Below 2^-119 or so a block counts as zero; half a step besides, and float rounding.
+        const double error = std::fabs(x[i] - scale * q.quants[i]);
+        ASSERT_LE(error, std::max(0.5001 * scale, 127.1 * 0x1p-126)) << x[i];
+      }
+      for (size_t s = 0; s < x.size() / sum_cols; ++s) {
+        int sum = 0;
+        for (size_t i = 0; i < sum_cols; ++i) sum += q.quants[s * sum_cols + i];
+        ASSERT_EQ(q.sums[s], sum);
+      }
+    }
+  }
+}
+
+TEST_P(OnIsa, QuantisesToTheSameBits) {
+  for (const std::vector<float>& x : activation_cases()) {
+    for (const auto format : {ActivationFormat::kQ8x32, ActivationFormat::kQ8x256}) {
+      const Quantised found = quantise(table(), format, x),
+                      expected = quantise(scalar(), format, x);
+      EXPECT_EQ(found.quants, expected.quants);
+      EXPECT_TRUE(same_bits(found.scales, expected.scales));
+      EXPECT_EQ(found.sums, expected.sums);
+    }
+  }
+}
+
+TEST_P(OnIsa, RoundsTiesToEvenWhenQuantising) {
+  const std::vector<float> x = [] {
+    std::vector<float> v(32, 0.0f);
+    v[0] = 127.0f;
+    v[1] = 0.5f;
+    v[2] = 1.5f;
+    v[3] = 2.5f;
+    v[4] = -0.5f;
+    v[5] = -1.5f;
+    return v;
+  }();
+  const Quantised q = quantise(table(), ActivationFormat::kQ8x32, x);
+  const std::vector<int8_t> expected = {127, 0, 2, 2, 0, -2};
+  EXPECT_EQ(std::vector<int8_t>(q.quants.begin(), q.quants.begin() + 6), expected);
+}
+
+TEST_P(OnIsa, NormalisesByTheRootMeanSquare) {
+  Random random(11);
+  for (const size_t n : kLengths) {
+    GuardedFloats x(random_floats(random, n, 3.0f)), weight(random_floats(random, n)), y(n);
+    table().rms_norm(x.data(), weight.data(), 1e-5f, n, y.data());
+    double squares = 0;
+    for (size_t i = 0; i < n; ++i) squares += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+    const double factor = 1.0 / std::sqrt(squares / static_cast<double>(n) + 1e-5);
+    for (size_t i = 0; i < n; ++i) {
+      const double expected = static_cast<double>(x[i]) * factor * static_cast<double>(weight[i]);
+      ASSERT_NEAR(y[i], expected, 1e-6 * std::fabs(expected) + 1e-12);
+    }
+    GuardedFloats same(n);
+    scalar().rms_norm(x.data(), weight.data(), 1e-5f, n, same.data());
+    EXPECT_TRUE(same_bits(y.values(), same.values())) << n;
+    table().rms_norm(x.data(), weight.data(), 1e-5f, n, x.data());  // in place
+    EXPECT_TRUE(same_bits(x.values(), y.values())) << n;
+    EXPECT_TRUE(y.guards_intact() && x.guards_intact());
+  }
+}
+
+TEST_P(OnIsa, RotatesPairs) {
+  Random random(12);
+  for (const size_t head_dim : {2, 4, 16, 30, 64, 128}) {
+    const size_t n_heads = 3;
+    const std::vector<float> x = random_floats(random, n_heads * head_dim);
+    std::vector<float> cosines, sines;
+    for (size_t i = 0; i < head_dim / 2; ++i) {
+      cosines.push_back(std::cos(0.3f * static_cast<float>(i + 1)));
+      sines.push_back(std::sin(0.3f * static_cast<float>(i + 1)));
+    }
+    GuardedFloats y(x), same(x);
+    table().rope(y.data(), n_heads, head_dim, cosines.data(), sines.data());
+    scalar().rope(same.data(), n_heads, head_dim, cosines.data(), sines.data());
+    EXPECT_TRUE(same_bits(y.values(), same.values()));
+    EXPECT_TRUE(y.guards_intact());
+    for (size_t head = 0; head < n_heads; ++head) {
+      for (size_t i = 0; i < head_dim / 2; ++i) {
+        const size_t at = head * head_dim + 2 * i;
+        ASSERT_NEAR(y[at], x[at] * cosines[i] - x[at + 1] * sines[i], 1e-6);
+        ASSERT_NEAR(y[at + 1], x[at] * sines[i] + x[at + 1] * cosines[i], 1e-6);
+      }
+    }
+  }
+}
+
+// Gates from far negative to far positive: e^x is exercised over its whole range.
+TEST_P(OnIsa, ComputesSwiGluOverTheWholeRange) {
+  std::vector<float> gate;
+  for (float g = -120.0f; g <= 120.0f; g += 0.037f) gate.push_back(g);
+  for (const float g : {0.0f, -0.0f, 1e-30f, -1e-30f, 1e30f, -1e30f}) gate.push_back(g);
+  Random random(13);
+  const std::vector<float> up = random_floats(random, gate.size(), 100.0f);
+  GuardedFloats y(gate.size()), same(gate.size());
+  table().swiglu(gate.data(), up.data(), gate.size(), y.data());
+  scalar().swiglu(gate.data(), up.data(), gate.size(), same.data());
+  EXPECT_TRUE(same_bits(y.values(), same.values()));
+  EXPECT_TRUE(y.guards_intact());
+  for (size_t i = 0; i < gate.size(); ++i) {
+    const double g = gate[i];
+    const double expected = g / (1 + std::exp(-g)) * static_cast<double>(up[i]);
+    // Below -88 the true value is under 1e-35 and e^-g overflows to infinity.
+    ASSERT_NEAR(y[i], expected, 5e-7 * std::fabs(expected) + 1e-33) << g;
+  }
+}
+
+TEST_P(OnIsa, HandlesEveryLength) {
+  Random random(14);
+  for (const size_t n : kLengths) {
+    const std::vector<float> a = random_floats(random, n), b = random_floats(random, n);
+    GuardedFloats y(n), same(n), sum(b), same_sum(b);
+    table().swiglu(a.data(), b.data(), n, y.data());
+    scalar().swiglu(a.data(), b.data(), n, same.data());
+    EXPECT_TRUE(same_bits(y.values(), same.values())) << n;
+    table().add_scaled(a.data(), 0.3f, n, sum.data());
+    scalar().add_scaled(a.data(), 0.3f, n, same_sum.data());
+    EXPECT_TRUE(same_bits(sum.values(), same_sum.values())) << n;
+    for (size_t i = 0; i < n; ++i) ASSERT_EQ(sum[i], std::fma(a[i], 0.3f, b[i]));
+    EXPECT_TRUE(y.guards_intact() && sum.guards_intact());
+  }
+}
+
+TEST_P(OnIsa, PassesNaNOn) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::vector<float> gate(20, 1.0f), up(20, 1.0f), y(20);
+  gate[3] = nan;
+  up[17] = nan;
+  table().swiglu(gate.data(), up.data(), 20, y.data());
+  for (size_t i = 0; i < 20; ++i) EXPECT_EQ(std::isnan(y[i]), i == 3 || i == 17) << i;
+}
+
+TEST_P(OnIsa, StoresKeysAndValues) {
+  Random random(15);
+  for (const size_t n : kLengths) {
+    std::vector<float> x = random_floats(random, n, 300.0f);
+    x[0] = 1e-6f;  // subnormal in F16
+    std::vector<std::byte> out(4 * n + 1, std::byte{0x5A});
+    table().store_kv(KvType::kF32, x.data(), n, out.data());
+    EXPECT_EQ(std::memcmp(out.data(), x.data(), 4 * n), 0);
+    EXPECT_EQ(out.back(), std::byte{0x5A});
+    std::vector<std::byte> halves(2 * n + 1, std::byte{0x5A});
+    table().store_kv(KvType::kF16, x.data(), n, halves.data());
+    EXPECT_EQ(halves.back(), std::byte{0x5A});
+    for (size_t i = 0; i < n; ++i) {
+      uint16_t half = 0;
+      std::memcpy(&half, halves.data() + 2 * i, 2);
+      ASSERT_EQ(half, f32_to_f16(x[i])) << x[i];
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mixtral::cpu

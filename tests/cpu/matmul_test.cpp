@@ -1,0 +1,196 @@
+#include <cmath>
+
+#include "kernel_testing.h"
+
+namespace mixtral::cpu {
+namespace {
+
+class MatmulOf : public testing::TestWithParam<Type> {
+ protected:
+  static std::vector<size_t> widths() {
+    const size_t block = type_info(GetParam()).block_size;
+    if (block == 1) return {1, 2, 3, 15, 17, 97, 256};
+    return {block, 2 * block, 3 * block, 1024};
+  }
+  static MatmulFn matmul(Isa isa) { return kernel_table(isa).matmul[table_index(GetParam())]; }
+};
+INSTANTIATE_TEST_SUITE_P(AllTypes, MatmulOf,
+                         testing::Values(Type::kF32, Type::kF16, Type::kBF16, Type::kQ4_0,
+                                         Type::kQ4_1, Type::kQ5_0, Type::kQ5_1, Type::kQ8_0,
+                                         Type::kQ2_K, Type::kQ3_K, Type::kQ4_K, Type::kQ5_K,
+                                         Type::kQ6_K, Type::kIQ4_NL, Type::kIQ4_XS),
+                         type_test_name);
+
+// y [n_rows, 16] in the middle of a wider matrix, whose other columns must stay as they are.
+constexpr size_t kStride = 16 + 5;
+std::vector<float> multiply(MatmulFn matmul, const TestPanel& panel, const Activations& x) {
+  GuardedFloats y(x.n_rows * kStride);
+  std::fill_n(y.data(), x.n_rows * kStride, GuardedFloats::kSentinel);
+  matmul(panel.panel.data(), panel.cols, x, y.data(), kStride);
+  EXPECT_TRUE(y.guards_intact());
+  std::vector<float> out;
+  for (size_t row = 0; row < x.n_rows; ++row) {
+    for (size_t i = 0; i < kStride; ++i) {
+      if (i < 16) {
+        out.push_back(y[row * kStride + i]);
+      } else {
+        EXPECT_EQ(y[row * kStride + i], GuardedFloats::kSentinel);
+      }
+    }
+  }
+  return out;
+}
+
+// Against the dot product in double of the same weights and the same quantised activations: what is
+// left is the rounding of float sums.
+void expect_dot_products(const TestPanel& panel, const TestActivations& x,
+                         const std::vector<float>& y) {
+  for (size_t row = 0; row < x.view.n_rows; ++row) {
+    for (size_t out = 0; out < panel.n_rows; ++out) {
+      double sum = 0, magnitude = 0;
+      for (size_t col = 0; col < panel.cols; ++col) {
+        const double product =
+            x.at(row, col) * static_cast<double>(panel.weights[out * panel.cols + col]);
+        sum += product;
+        magnitude += std::fabs(product);
+      }
+      // Mins are summed apart from the codes, so their sizes count, not that of the difference: for
+      // the types with mins both can be a few times larger than the weights.
+      ASSERT_NEAR(y[row * 16 + out], sum, 2e-6 * magnitude + 1e-30)
+          << "activations row " << row << ", output " << out << ", " << panel.cols << " columns";
+    }
+  }
+}
+
+TEST_P(MatmulOf, IsTheDotProductOfWeightsAndActivations) {
+  Random random(4);
+  for (const size_t cols : widths()) {
+    const TestPanel panel(random, GetParam(), 16, cols);
+    const TestActivations x(activation_format(GetParam()), cols, 3,
+                            random_floats(random, 3 * cols));
+    expect_dot_products(panel, x, multiply(matmul(Isa::kScalar), panel, x.view));
+  }
+}
+
+TEST_P(MatmulOf, GivesEachRowTheSameBitsForAnyNumberOfRowsAndInstructionSet) {
+  Random random(5);
+  for (const size_t cols : widths()) {
+    const TestPanel panel(random, GetParam(), 16, cols);
+    const TestActivations x(activation_format(GetParam()), cols, 33,
+                            random_floats(random, 33 * cols));
+    std::vector<float> expected;
+    for (size_t row = 0; row < 33; ++row) {
+      const std::vector<float> y = multiply(matmul(Isa::kScalar), panel, x.row(row));
+      expected.insert(expected.end(), y.begin(), y.end());
+    }
+    for (const Isa isa : kIsas) {
+      if (!isa_supported(isa)) continue;
+      for (size_t n_rows = 1; n_rows <= 33; n_rows += n_rows < 17 ? 1 : 16) {
+        Activations some = x.view;
+        some.n_rows = n_rows;
+        const std::vector<float> y = multiply(matmul(isa), panel, some);
+        ASSERT_TRUE(same_bits(y, {expected.begin(), expected.begin() + n_rows * 16}))
+            << isa_name(isa) << ", " << n_rows << " rows of " << cols << " columns";
+      }
+    }
+  }
+}
+
+// The largest codes with the largest activations would show any saturating 16-bit sum.
+TEST_P(MatmulOf, SurvivesExtremeCodes) {
+  if (!is_quantised(GetParam())) GTEST_SKIP() << "no codes";
+  const size_t cols = 512;
+  const TypeInfo& info = type_info(GetParam());
+  for (const int fill : {0x00, 0x80, 0x7F, 0xFF}) {
+    Random random(6);
+    std::vector<std::byte> stored = random_weights(random, GetParam(), 16 * cols);
+    const std::vector<std::byte> heads = stored;
+    std::fill(stored.begin(), stored.end(), static_cast<std::byte>(fill));
+    for (size_t at = 0; at < stored.size(); at += info.block_bytes) {
+      // d (and what follows it) comes first or last, as in random_weights().
+      const size_t end = at + info.block_bytes;
+      const bool last =
+          GetParam() == Type::kQ2_K || GetParam() == Type::kQ3_K || GetParam() == Type::kQ6_K;
+      const size_t n = GetParam() == Type::kQ4_1 || GetParam() == Type::kQ5_1 ||
+                               GetParam() == Type::kQ2_K || GetParam() == Type::kQ4_K ||
+                               GetParam() == Type::kQ5_K
+                           ? 4
+                           : 2;
+      std::memcpy(&stored[last ? end - n : at], &heads[last ? end - n : at], n);
+    }
+    const TestPanel panel(GetParam(), 16, cols, stored);
+    for (const float value : {1.0f, -1.0f}) {
+      const std::vector<float> values(2 * cols, value);
+      const TestActivations x(activation_format(GetParam()), cols, 2, values);
+      const std::vector<float> expected = multiply(matmul(Isa::kScalar), panel, x.view);
+      expect_dot_products(panel, x, expected);
+      for (const Isa isa : kVectorIsas) {
+        if (!isa_supported(isa)) continue;
+        EXPECT_TRUE(same_bits(multiply(matmul(isa), panel, x.view), expected))
+            << isa_name(isa) << " fill " << fill << " value " << value;
+      }
+    }
+  }
+}
+
+TEST_P(MatmulOf, GivesZeroForRowsThatThePanelLacks) {
+  Random random(7);
+  const size_t cols = 256;
+  const TestPanel panel(random, GetParam(), 3, cols);
+  const TestActivations x(activation_format(GetParam()), cols, 2, random_floats(random, 2 * cols));
+  for (const Isa isa : kIsas) {
+    if (!isa_supported(isa)) continue;
+    const std::vector<float> y = multiply(matmul(isa), panel, x.view);
+    for (size_t i = 0; i < y.size(); ++i) {
+      if (i % 16 >= 3) {
+        EXPECT_EQ(y[i], 0.0f) << isa_name(isa);
+      }
+    }
+  }
+}
+
+TEST(MatmulWidened, EqualsTheF32PanelAndAccumulates) {
+  Random random(8);
+  for (const size_t cols : {1, 2, 15, 64, 97}) {
+    const TestPanel panel(random, Type::kF32, 16, cols);
+    const TestActivations x(ActivationFormat::kF32, cols, 17, random_floats(random, 17 * cols));
+    const auto* floats = reinterpret_cast<const float*>(panel.panel.data());
+    const std::vector<float> expected =
+        multiply(kernel_table(Isa::kScalar).matmul[table_index(Type::kF32)], panel, x.view);
+    expect_dot_products(panel, x, expected);
+    for (const Isa isa : kIsas) {
+      if (!isa_supported(isa)) continue;
+      for (size_t n_rows = 1; n_rows <= 17; ++n_rows) {
+        Activations some = x.view;
+        some.n_rows = n_rows;
+        GuardedFloats y(n_rows * 16);
+        kernel_table(isa).matmul_widened(floats, cols, some, false, y.data(), 16);
+        ASSERT_TRUE(same_bits(y.values(), {expected.begin(), expected.begin() + n_rows * 16}));
+        kernel_table(isa).matmul_widened(floats, cols, some, true, y.data(), 16);
+        for (size_t i = 0; i < n_rows * 16; ++i) ASSERT_EQ(y[i], expected[i] + expected[i]);
+        EXPECT_TRUE(y.guards_intact());
+      }
+    }
+  }
+}
+
+TEST(ActivationFormat, FollowsTheBlocksOfTheType) {
+  for (const TypeInfo& info : all_types()) {
+    const ActivationFormat expected = info.block_size == 1    ? ActivationFormat::kF32
+                                      : info.block_size == 32 ? ActivationFormat::kQ8x32
+                                                              : ActivationFormat::kQ8x256;
+    EXPECT_EQ(activation_format(info.type), expected) << info.name;
+  }
+}
+
+TEST(TableIndex, IsDifferentForEveryType) {
+  std::vector<bool> seen(15);
+  for (const TypeInfo& info : all_types()) {
+    ASSERT_LT(table_index(info.type), seen.size());
+    EXPECT_FALSE(seen[table_index(info.type)]) << info.name;
+    seen[table_index(info.type)] = true;
+  }
+}
+
+}  // namespace
+}  // namespace mixtral::cpu
