@@ -1,0 +1,20 @@
+#include "convert/write_model.h"
+
+#include "convert/write_gguf.h"
+#include "convert/write_huggingface.h"
+
+namespace mixtral {
+
+ModelFormat format_of_path(const std::string& path) {
+  return path.ends_with(".gguf") ? ModelFormat::kGguf : ModelFormat::kHuggingFace;
+}
+
+Result<WriteReport> write_model(const ModelSource& model, ModelFormat format,
+                                const std::string& path, const WriteOptions& options,
+                                Progress* progress) {
+  MIXTRAL_CHECK(!options.type || !is_quantised(*options.type), "options.type must be a float type");
+  return format == ModelFormat::kGguf ? write_gguf(model, path, options, progress)
+                                      : write_huggingface(model, path, options, progress);
+}
+
+}  // namespace mixtral

@@ -1,0 +1,47 @@
+// A whole model to disk, in either format. Nothing is left behind when it fails.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "convert/model_source.h"
+#include "core/progress.h"
+#include "core/result.h"
+#include "quant/type.h"
+
+namespace mixtral {
+
+enum class ModelFormat {
+  kGguf,         ///< one file
+  kHuggingFace,  ///< a folder as transformers reads it
+};
+
+struct WriteOptions {
+  /// F32, F16 or BF16 for every matrix; as stored if not given (in a Hugging Face folder quantised
+  /// ones become F32). Vectors are F32 in a GGUF file; vectors and routers in a folder take the
+  /// matrices' type if it holds their values exactly, else F32.
+  std::optional<Type> type = std::nullopt;
+  /// Replace an existing file, or the model files of an existing folder.
+  bool replace = false;
+  uint64_t shard_bytes = uint64_t{5} << 30;  ///< of a folder's weight files
+};
+
+struct WriteReport {
+  uint64_t n_tensors = 0;
+  uint64_t n_bytes = 0;  ///< of all tensors
+  /// What did not keep its bits, and why; one line each, for people.
+  std::vector<std::string> notes;
+};
+
+/// The format that `path` asks for: GGUF if it ends in ".gguf", else a folder.
+ModelFormat format_of_path(const std::string& path);
+
+/// Writes `model` to `path`. Fails with kBadInput if something is there already and `replace` is
+/// not set, or if a weight holds values that its new type cannot.
+Result<WriteReport> write_model(const ModelSource& model, ModelFormat format,
+                                const std::string& path, const WriteOptions& options,
+                                Progress* progress);
+
+}  // namespace mixtral

@@ -1,0 +1,182 @@
+#include "convert/write_plan.h"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+#include "model/tensor_names.h"
+
+namespace mixtral {
+namespace {
+
+bool is_vector(Role role) {
+  return role == Role::kOutputNorm || role == Role::kAttentionNorm || role == Role::kFfnNorm;
+}
+
+bool is_expert(Role role) {
+  return role == Role::kWGate || role == Role::kWUp || role == Role::kWDown;
+}
+
+/// The name of a tensor in a new checkpoint: experts in the format's first, current layout.
+std::string tensor_name(CheckpointKind kind, WeightId id, size_t expert, bool has_router) {
+  for (const TensorName& name : tensor_names(kind, id.role))
+    if (!is_expert(id.role) || (name.layout == TensorLayout::kWhole) != has_router)
+      return fmt::format(fmt::runtime(name.pattern), id.layer, expert);
+  MIXTRAL_CHECK(false, "every format has a name for every role");
+}
+
+/// True for the weights that are kept in F32 where nothing is lost by it: small and delicate.
+bool is_small(Role role) { return is_vector(role) || role == Role::kRouter; }
+
+/// True if every value of `from` is a value of `to`.
+bool widens(Type from, Type to) { return to == Type::kF32 || from == to; }
+
+/// Collects what happens to weights that are not copied bit by bit, one line for all layers.
+class Notes {
+ public:
+  void add(Role role, Type from, Type to) {
+    if (from == to || (widens(from, to) && !is_quantised(from))) return;
+    ++changes_[{role, from, to}];
+  }
+
+  std::vector<std::string> lines() const {
+    std::vector<std::string> lines;
+    for (const auto& [change, n_matrices] : changes_) {
+      const auto& [role, from, to] = change;
+      lines.push_back(fmt::format(
+          "{} ({} {}): {} became {}: {}", role_name(role), n_matrices,
+          n_matrices == 1 ? "matrix" : "matrices", type_name(from), type_name(to),
+          widens(from, to) ? "the same values, but the blocks they were stored in are gone"
+                           : "values were rounded"));
+    }
+    return lines;
+  }
+
+ private:
+  std::map<std::tuple<Role, Type, Type>, size_t> changes_;
+};
+
+WritePlan finish(std::vector<PlannedTensor> tensors, const Notes& notes) {
+  return {std::move(tensors), notes.lines()};
+}
+
+/// The one type of all matrices of a stack, if there is one.
+std::optional<Type> common_type(const WeightSource& source) {
+  const auto& types = source.types();
+  if (std::any_of(types.begin(), types.end(), [&](Type type) { return type != types.front(); }))
+    return std::nullopt;
+  return types.front();
+}
+
+Type gguf_type(const ModelSource& model, const WriteOptions& options, Role role,
+               const WeightSource& source) {
+  const std::optional<Type> stored = common_type(source);
+  if (is_vector(role)) return Type::kF32;  // what readers of GGUF files expect
+  if (role == Role::kRouter && !(model.keeps_gguf_types && stored)) return Type::kF32;
+  if (options.type && role != Role::kRouter) return *options.type;
+  return stored.value_or(Type::kF32);
+}
+
+/// The type of a matrix in a folder, which knows no blocks.
+Type dense_type(const WriteOptions& options, Type stored) {
+  return options.type.value_or(is_quantised(stored) ? Type::kF32 : stored);
+}
+
+/// The type that all matrices of a folder have, or F32 if they differ.
+Type folder_type(const ModelSource& model, const WriteOptions& options) {
+  std::optional<Type> common;
+  for (const WeightId id : all_weights(model.config)) {
+    if (is_small(id.role)) continue;
+    const auto source = model.weight(id);
+    for (const Type stored : source->types()) {
+      const Type type = dense_type(options, stored);
+      if (common.value_or(type) != type) return Type::kF32;
+      common = type;
+    }
+  }
+  return common.value_or(Type::kF32);
+}
+
+Result<Type> small_type(const WeightSource& source, Type folder) {
+  const std::optional<Type> stored = common_type(source);
+  if (stored == folder) return folder;
+  if (folder == Type::kF32) return Type::kF32;
+  MIXTRAL_TRY(const bool exact, holds_exactly(source, folder));
+  return exact ? folder : Type::kF32;
+}
+
+std::vector<uint64_t> matrix_shape(Role role, const WeightSource& source) {
+  if (is_vector(role)) return {source.cols()};
+  return {source.rows(), source.cols()};
+}
+
+}  // namespace
+
+uint64_t PlannedTensor::n_bytes() const {
+  const uint64_t cols = shape.back();
+  const uint64_t rows =
+      std::accumulate(shape.begin(), shape.end() - 1, uint64_t{1}, std::multiplies<>());
+  return rows * row_bytes(form.type, cols);
+}
+
+uint64_t WritePlan::n_bytes() const {
+  return std::accumulate(tensors.begin(), tensors.end(), uint64_t{0},
+                         [](uint64_t sum, const auto& tensor) { return sum + tensor.n_bytes(); });
+}
+
+Result<WritePlan> plan_gguf(const ModelSource& model, const WriteOptions& options) {
+  std::vector<PlannedTensor> tensors;
+  Notes notes;
+  for (const WeightId id : all_weights(model.config)) {
+    const auto source = model.weight(id);
+    const Type type = gguf_type(model, options, id.role, *source);
+    for (const Type stored : source->types()) notes.add(id.role, stored, type);
+    PlannedTensor tensor{tensor_name(CheckpointKind::kGguf, id, 0, model.config.has_router()),
+                         id,
+                         0,
+                         source->n_matrices(),
+                         {.type = type},
+                         matrix_shape(id.role, *source)};
+    if (is_expert(id.role) && model.config.has_router())
+      tensor.shape.insert(tensor.shape.begin(), source->n_matrices());
+    tensors.push_back(std::move(tensor));
+  }
+  return finish(std::move(tensors), notes);
+}
+
+Result<WritePlan> plan_huggingface(const ModelSource& model, const WriteOptions& options) {
+  const Type folder = folder_type(model, options);
+  std::vector<PlannedTensor> tensors;
+  Notes notes;
+  for (const WeightId id : all_weights(model.config)) {
+    const auto source = model.weight(id);
+    Type small = folder;
+    if (is_small(id.role)) {
+      MIXTRAL_TRY(small, small_type(*source, folder));
+    }
+    const bool rotary = id.role == Role::kWq || id.role == Role::kWk;
+    for (size_t matrix = 0; matrix < source->n_matrices(); ++matrix) {
+      const Type stored = source->type(matrix);
+      const Type type = is_small(id.role) ? small : dense_type(options, stored);
+      if (!is_small(id.role)) notes.add(id.role, stored, type);  // those change without loss only
+      tensors.push_back(
+          {tensor_name(CheckpointKind::kHuggingFace, id, matrix, model.config.has_router()),
+           id,
+           matrix,
+           1,
+           {type, rotary ? RowOrder::kHalf : RowOrder::kInterleaved, model.config.head_dim},
+           matrix_shape(id.role, *source)});
+    }
+  }
+  return finish(std::move(tensors), notes);
+}
+
+Status stream_tensor(const ModelSource& model, const PlannedTensor& tensor, ThreadPool& pool,
+                     ByteSink sink) {
+  const auto source = model.weight(tensor.id);
+  for (size_t i = 0; i < tensor.n_matrices; ++i)
+    MIXTRAL_TRY(stream_matrix(*source, tensor.first_matrix + i, tensor.form, pool, sink));
+  return {};
+}
+
+}  // namespace mixtral
