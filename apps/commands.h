@@ -1,0 +1,24 @@
+// The subcommands: each lives in a cmd_NAME.cpp of its own and adds itself to the program.
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace mixtral {
+
+struct AppContext;
+
+// Each callback ends with context.finish(...), which sets the exit code. `context` outlives `app`'s
+// parse.
+void add_chat_command(CLI::App& app, AppContext& context);
+void add_generate_command(CLI::App& app, AppContext& context);
+void add_info_command(CLI::App& app, AppContext& context);
+void add_tokenize_command(CLI::App& app, AppContext& context);
+void add_detokenize_command(CLI::App& app, AppContext& context);
+void add_logits_command(CLI::App& app, AppContext& context);
+void add_convert_command(CLI::App& app, AppContext& context);
+void add_upcycle_command(CLI::App& app, AppContext& context);
+void add_make_model_command(CLI::App& app, AppContext& context);
+
+}  // namespace mixtral

@@ -1,0 +1,65 @@
+// `mixtral`: one program, one subcommand for each thing to do with a model.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+
+#include "app_context.h"
+#include "commands.h"
+
+namespace {
+
+constexpr const char* kExamples = R"(Examples:
+  mixtral chat                                 talk to the default model
+  mixtral generate "Why is the sky blue?"      one answer on standard output
+  mixtral generate -m model.gguf --file letter.txt --greedy -n 200
+  mixtral info -m Mixtral-8x7B-Instruct/       what a checkpoint holds, and whether it fits here
+
+Models: a GGUF file, or a folder from Hugging Face or Mistral (safetensors). Without -m the default
+model is used, which ./run.sh prepares. `mixtral COMMAND --help` explains each command.
+
+Exit codes: 0 good, 1 failure, 2 bad input or usage.)";
+
+int run(int argc, char** argv) {
+  mixtral::AppContext context;
+  CLI::App app("Mixtral of Experts: sparse mixture-of-experts language models on your own machine.",
+               "mixtral");
+  app.set_version_flag("--version", "mixtral " MIXTRAL_VERSION);
+  app.require_subcommand(1);
+  app.footer(kExamples);
+  mixtral::add_chat_command(app, context);
+  mixtral::add_generate_command(app, context);
+  mixtral::add_info_command(app, context);
+  mixtral::add_tokenize_command(app, context);
+  mixtral::add_detokenize_command(app, context);
+  mixtral::add_logits_command(app, context);
+  mixtral::add_convert_command(app, context);
+  mixtral::add_upcycle_command(app, context);
+  mixtral::add_make_model_command(app, context);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked_for_text) {  // --help, --version
+    return app.exit(asked_for_text);
+  } catch (const CLI::ParseError& error) {
+    fmt::print(stderr, "mixtral: {} (see mixtral --help)\n", error.what());
+    return mixtral::kExitBadInput;
+  }
+  return context.exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  int exit_code = mixtral::kExitFailure;
+  try {
+    exit_code = run(argc, argv);
+  } catch (const std::exception& error) {  // in all likelihood out of memory
+    fmt::print(stderr, "mixtral: {}\n", error.what());
+  }
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    fmt::print(stderr, "mixtral: cannot write to standard output\n");
+    if (exit_code == mixtral::kExitGood) exit_code = mixtral::kExitFailure;
+  }
+  return exit_code;
+}

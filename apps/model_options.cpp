@@ -1,0 +1,98 @@
+#include "model_options.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <filesystem>
+
+#include "core/cpu_features.h"
+#include "cpu/cpu_backend.h"
+#include "machine.h"
+#include "ops/reference.h"
+#include "user_folders.h"
+
+namespace mixtral {
+namespace {
+
+void warn_about_context(const Engine& engine, const AppContext& context) {
+  const size_t trained = engine.model().config().context_len;
+  if (engine.context_len() > trained) {
+    context.warn(fmt::format(
+        "a context of {} positions, but the model was made for {}: answers may get worse beyond",
+        engine.context_len(), trained));
+  }
+}
+
+}  // namespace
+
+void add_model_option(CLI::App& command, ModelOptions& options) {
+  command.add_option("-m,--model", options.path,
+                     "GGUF file, or folder with safetensors (default: the default model)");
+}
+
+void add_compute_options(CLI::App& command, ModelOptions& options) {
+  command.add_option("--threads", options.n_threads, "Worker threads (default: one per CPU)")
+      ->check(CLI::Range(1, 1024))
+      ->group("Computing");
+  command
+      .add_option("--backend", options.backend, "What computes: cpu, or the slow plain reference")
+      ->check(CLI::IsMember({"reference", "cpu"}))
+      ->capture_default_str()
+      ->group("Computing");
+  command
+      .add_option("--isa", options.isa, "Instruction set of the cpu backend (default: the best)")
+      ->check(CLI::IsMember({"scalar", "avx2", "avx512", "amx"}))
+      ->group("Computing");
+  command.add_flag("--exact", options.exact, "f32 activations and cache, weights widened; slower")
+      ->group("Computing");
+  command
+      .add_option("--context", options.context_len,
+                  "Positions to have room for (default: the model's own)")
+      ->check(CLI::Range(size_t{1}, size_t{1} << 30))
+      ->group("Computing");
+}
+
+Result<std::string> model_path(const ModelOptions& options) {
+  if (!options.path.empty()) return options.path;
+  const std::string path = (cache_folder() / "default.gguf").string();
+  std::error_code ignored;
+  if (std::filesystem::exists(path, ignored)) return path;
+  return fail(ErrorCode::kNotFound,
+              "no default model at {}: ./run.sh prepares it; or name a model with -m FILE", path);
+}
+
+Result<std::unique_ptr<Backend>> make_backend(const ModelOptions& options) {
+  if (options.backend == "reference") {
+    if (!options.isa.empty()) {
+      return fail(ErrorCode::kBadInput, "--isa {} belongs to the cpu backend, not to reference",
+                  options.isa);
+    }
+    return make_reference_backend();
+  }
+  CpuBackendOptions cpu;
+  cpu.n_threads = options.n_threads;
+  cpu.exact = options.exact;
+  if (!options.isa.empty()) cpu.isa = isa_from_name(options.isa);
+  return make_cpu_backend(cpu);
+}
+
+EngineOptions engine_options(const ModelOptions& options) {
+  EngineOptions engine;
+  engine.context_len = options.context_len;
+  engine.memory_limit_bytes = available_memory_bytes();
+  return engine;
+}
+
+Result<std::unique_ptr<Engine>> load_engine(const ModelOptions& options,
+                                            const AppContext& context) {
+  MIXTRAL_TRY(const std::string path, model_path(options));
+  MIXTRAL_TRY(auto backend, make_backend(options));
+  if (context.verbose) context.note(fmt::format("{}: {}", path, backend->description()));
+  const auto progress = context.make_progress();
+  MIXTRAL_TRY(auto engine, as_input(Engine::load(path, std::move(backend), engine_options(options),
+                                                 progress.get())));
+  for (const std::string& warning : engine->checkpoint().warnings()) context.warn(warning);
+  warn_about_context(*engine, context);
+  return engine;
+}
+
+}  // namespace mixtral

@@ -1,0 +1,37 @@
+// The options that every command with a model has, and the model that they describe.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "app_context.h"
+#include "core/result.h"
+#include "engine/engine.h"
+#include "model/checkpoint.h"
+#include "ops/backend.h"
+
+namespace mixtral {
+
+struct ModelOptions {
+  std::string path;  ///< empty: the default model
+  std::string backend = "cpu";
+  std::string isa;  ///< empty: the best one of this machine
+  size_t n_threads = 0;
+  size_t context_len = 0;
+  bool exact = false;
+};
+
+/// -m alone, for commands that only look at a file; add_compute_options adds the rest.
+void add_model_option(CLI::App& command, ModelOptions& options);
+/// --threads, --backend, --isa, --exact, --context.
+void add_compute_options(CLI::App& command, ModelOptions& options);
+
+/// The path given, else that of the default model. Fails if there is none, saying how to get one.
+Result<std::string> model_path(const ModelOptions& options);
+Result<std::unique_ptr<Backend>> make_backend(const ModelOptions& options);
+EngineOptions engine_options(const ModelOptions& options);
+
+/// Loads the model against the memory that is free, with a progress bar and all warnings.
+Result<std::unique_ptr<Engine>> load_engine(const ModelOptions& options, const AppContext& context);
+
+}  // namespace mixtral

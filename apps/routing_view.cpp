@@ -1,0 +1,68 @@
+#include "routing_view.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "terminal.h"
+
+namespace mixtral {
+namespace {
+
+constexpr std::array<int, 12> kColours = {31, 32, 33, 34, 35, 36, 91, 92, 93, 94, 95, 96};
+constexpr size_t kBarColumns = 40;
+
+std::string coloured(std::string_view text, int32_t expert) {
+  if (!has_colour(stdout)) return std::string(text);
+  const int colour = kColours[static_cast<size_t>(expert) % kColours.size()];
+  return fmt::format("\033[{}m{}\033[0m", colour, text);
+}
+
+std::string load_table(const std::vector<size_t>& counts, size_t n_tokens) {
+  std::string out = "\nexpert  tokens\n";
+  for (size_t expert = 0; expert < counts.size(); ++expert) {
+    const double share =
+        n_tokens == 0 ? 0 : static_cast<double>(counts[expert]) / static_cast<double>(n_tokens);
+    const std::string bar(static_cast<size_t>(std::lround(share * kBarColumns)), '#');
+    out += fmt::format("{:>6}{:>8}{:>7.1f} %  {}\n", expert, counts[expert], 100 * share,
+                       coloured(bar, static_cast<int32_t>(expert)));
+  }
+  return out;
+}
+
+}  // namespace
+
+void RoutingRecorder::on_routing(size_t layer, TensorView<const float>, const Routing& routing) {
+  auto& ids = expert_ids_[layer];
+  const size_t old_size = ids.size(), n_rows = routing.expert_ids.rows();
+  ids.resize(old_size + n_rows * n_chosen());
+  model_.backend().download(routing.expert_ids,
+                            TensorView<int32_t>(ids.data() + old_size, n_rows, n_chosen()));
+}
+
+std::string routing_text(const RoutingRecorder& recorder, const std::vector<int32_t>& token_ids,
+                         size_t first_row, size_t layer, const Tokenizer& tokenizer,
+                         size_t n_experts) {
+  const size_t columns = terminal_columns(stdout);
+  std::vector<size_t> counts(n_experts, 0);
+  std::string out;
+  size_t column = 0, n_tokens = 0;
+  for (; n_tokens < token_ids.size() && first_row + n_tokens < recorder.n_rows(); ++n_tokens) {
+    const auto experts = recorder.experts(layer, first_row + n_tokens);
+    for (const int32_t expert : experts) counts[static_cast<size_t>(expert)] += 1;
+    const std::string text = printable(tokenizer.token_bytes(token_ids[n_tokens]));
+    const std::string mark = fmt::format("[{}]", fmt::join(experts, " "));
+    const size_t width = display_columns(text) + mark.size();
+    if (column > 0 && column + width > columns) {
+      out += '\n';
+      column = 0;
+    }
+    column += width;
+    out += coloured(text, experts[0]) + dim(mark, stdout);
+  }
+  return out + '\n' + load_table(counts, n_tokens);
+}
+
+}  // namespace mixtral

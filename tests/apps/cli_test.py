@@ -1,0 +1,575 @@
+#!/usr/bin/env python3
+"""The program as its users meet it: exit codes, what goes to which stream, help, bad files, the dialogue.
+
+Usage: cli_test.py PROGRAM [unittest arguments]. The small model with a tokenizer that it needs it makes itself.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import pty
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import tiny_model
+
+PROGRAM = ""
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+GOLDEN = [pathlib.Path(p) for p in [os.environ.get("MIXTRAL_GOLDEN_DIR", ""), SOURCE / "tests/golden/data", SOURCE / "../shared/golden"] if p]
+COMMANDS = ["chat", "generate", "info", "tokenize", "detokenize", "logits", "convert", "upcycle", "make-model"]
+WORK = None  # a folder for this run
+MODEL = None  # a GGUF file with a tokenizer and random weights
+
+
+def golden(name):
+    for folder in GOLDEN:
+        if (folder / name).exists():
+            return str(folder / name)
+    raise unittest.SkipTest(f"no golden data {name} (see tests/golden/README.md)")
+
+
+def run(*arguments, stdin=b"", **environment):
+    if isinstance(stdin, str):
+        stdin = stdin.encode()
+    return subprocess.run([PROGRAM, *arguments], input=stdin, capture_output=True, timeout=120, env={**os.environ, **environment})
+
+
+class Case(unittest.TestCase):
+    def good(self, *arguments, **options):
+        result = run(*arguments, **options)
+        self.assertEqual(result.returncode, 0, result.stderr.decode())
+        return result
+
+    def json_of(self, *arguments, **options):
+        """The one JSON object, which must be all that standard output holds."""
+        text = self.good(*arguments, **options).stdout.decode()
+        self.assertEqual(text.count("\n"), 1, text)
+        return json.loads(text)
+
+    def refused(self, *arguments, names=(), **options):
+        """Exit code 2, nothing on standard output, one line on standard error with all of `names`."""
+        result = run(*arguments, **options)
+        error = result.stderr.decode()
+        self.assertEqual(result.returncode, 2, error)
+        self.assertEqual(result.stdout, b"")
+        self.assertEqual(error.count("\n"), 1, error)
+        self.assertTrue(error.startswith("mixtral: "), error)
+        for name in names:
+            self.assertIn(str(name), error)
+        return error
+
+
+class Usage(Case):
+    def test_version(self):
+        self.assertRegex(self.good("--version").stdout.decode(), r"^mixtral \d+\.\d+\.\d+\n$")
+
+    def test_help_lists_every_command_and_teaches(self):
+        text = self.good("--help").stdout.decode()
+        for command in COMMANDS:
+            self.assertIn(f"\n  {command} ", text)
+        self.assertIn("Examples:", text)
+        self.assertIn("Exit codes:", text)
+
+    def test_every_command_has_help_with_an_example(self):
+        for command in COMMANDS:
+            with self.subTest(command):
+                self.assertIn(f"mixtral {command}", self.good(command, "--help").stdout.decode())
+
+    def test_wrong_usage_is_exit_2_in_one_line(self):
+        self.refused()
+        self.refused("no-such-command")
+        self.refused("generate", "--no-such-option")
+        self.refused("generate", "-m", MODEL, "--ids", "1", "--temperature", "warm", names=["temperature"])
+        self.refused("generate", "-m", MODEL, "--ids", "1", "--isa", "neon", names=["--isa"])
+        self.refused("generate", "-m", MODEL, "--ids", "1", "--threads", "0")
+        self.refused("generate", "-m", MODEL, "--ids", "1", "--file", "x")
+        self.refused("logits", "-m", MODEL, "--ids", "1", names=["--out"])
+
+    def test_missing_default_model_says_how_to_get_one(self):
+        error = self.refused("generate", "hello", XDG_CACHE_HOME=str(WORK / "empty"))
+        self.assertIn("./run.sh", error)
+        self.assertIn("-m FILE", error)
+        self.assertIn(str(WORK / "empty/mixtral/default.gguf"), error)
+
+    def test_default_model_lies_in_the_cache(self):
+        cache = WORK / "cache/mixtral"
+        cache.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            (cache / "default.gguf").symlink_to(MODEL)
+        self.assertEqual(self.json_of("tokenize", "--json", stdin="", XDG_CACHE_HOME=str(WORK / "cache")), {"ids": []})
+
+    def test_full_disk_is_a_failure(self):
+        if not os.path.exists("/dev/full"):
+            self.skipTest("no /dev/full")
+        with open("/dev/full", "wb") as full:
+            result = subprocess.run([PROGRAM, "--version"], stdout=full, stderr=subprocess.PIPE, timeout=60)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(b"standard output", result.stderr)
+
+
+class Generate(Case):
+    def answer(self, *arguments, **options):
+        return self.json_of("generate", "-m", MODEL, "--json", "-n", "8", *arguments, **options)
+
+    def test_json_has_every_promised_field(self):
+        answer = self.answer("--ids", "1,300,301", "--greedy")
+        self.assertEqual(list(answer), ["prompt_ids", "ids", "text", "finish_reason", "timings"])
+        self.assertEqual(answer["prompt_ids"], [1, 300, 301])
+        self.assertIn(answer["finish_reason"], ["stop", "length"])
+        self.assertIsInstance(answer["text"], str)
+        self.assertEqual(answer["timings"]["prompt_tokens"], 3)
+        self.assertEqual(answer["timings"]["generated_tokens"], len(answer["ids"]))
+
+    def test_prompt_comes_from_anywhere(self):
+        file = WORK / "prompt.txt"
+        file.write_text("Once upon")
+        ids_file = WORK / "ids.json"
+        expected = self.answer("--raw", "Once upon", "--greedy")
+        self.assertEqual(expected["prompt_ids"][0], 1)  # BOS
+        for ids in expected["prompt_ids"], {"ids": expected["prompt_ids"]}:
+            ids_file.write_text(json.dumps(ids))
+            self.assertEqual(self.answer("--ids-file", str(ids_file), "--greedy")["ids"], expected["ids"])
+        self.assertEqual(self.answer("--raw", "--file", str(file), "--greedy")["ids"], expected["ids"])
+        self.assertEqual(self.answer("--raw", "--greedy", stdin="Once upon")["ids"], expected["ids"])
+
+    def test_text_streams_to_standard_output_and_figures_to_standard_error(self):
+        result = self.good("generate", "-m", MODEL, "--raw", "Once", "--greedy", "-n", "8")
+        self.assertEqual(result.stdout.decode(), self.answer("--raw", "Once", "--greedy")["text"] + "\n")
+        self.assertIn("tokens/s", result.stderr.decode())
+
+    def test_quiet_says_nothing_else(self):
+        self.assertEqual(self.good("generate", "-m", MODEL, "--raw", "Once", "-n", "3", "-q").stderr, b"")
+
+    def test_same_seed_same_answer_whatever_the_threads(self):
+        first = self.answer("--raw", "Once", "--temperature", "1", "--seed", "5", "--threads", "1")["ids"]
+        self.assertEqual(self.answer("--raw", "Once", "--temperature", "1", "--seed", "5", "--threads", "3")["ids"], first)
+        self.assertNotEqual(self.answer("--raw", "Once", "--temperature", "1", "--seed", "6")["ids"], first)
+
+    def test_logprobs(self):
+        answer = self.answer("--ids", "1,300", "--greedy", "--logprobs", "3")
+        self.assertEqual(len(answer["logprobs"]), len(answer["ids"]))
+        for id, entry in zip(answer["ids"], answer["logprobs"]):
+            self.assertEqual(entry["id"], id)
+            self.assertEqual(entry["top"][0]["id"], id)  # greedy
+            self.assertEqual(entry["top"][0]["logprob"], entry["logprob"])
+            self.assertEqual(len(entry["top"]), 3)
+            self.assertLess(entry["logprob"], 0)
+        self.refused("generate", "-m", MODEL, "--ids", "1", "--logprobs", "3", names=["--json"])
+
+    def test_logit_bias_forces_a_token(self):
+        self.assertEqual(self.answer("--ids", "1", "--greedy", "--logit-bias", "300=500")["ids"], [300] * 8)
+        self.refused("generate", "-m", MODEL, "--ids", "1", "--logit-bias", "x", names=["--logit-bias", "ID=B"])
+
+    def test_stop_string_ends_the_text(self):
+        letter = self.json_of("tokenize", "-m", MODEL, "--json", stdin="x")["ids"][-1]
+        forced = ["--ids", "1", "--greedy", "--logit-bias", f"{letter}=500"]
+        text = self.answer(*forced)["text"]
+        answer = self.answer(*forced, "--stop", text[2:5])
+        self.assertEqual(answer["text"], text[:text.index(text[2:5])])
+        self.assertEqual(answer["finish_reason"], "stop")
+        self.refused("generate", "-m", MODEL, "--ids", "1", "--stop", "", names=["stop"])
+
+    def test_wrong_ids_are_named(self):
+        self.refused("generate", "-m", MODEL, "--ids", "1,99999", names=["99999", "position 1", "vocabulary of"])
+        self.refused("generate", "-m", MODEL, "--ids=-4", names=["-4"])
+        self.refused("generate", "-m", MODEL, "--ids", "1,two", names=["two"])
+        self.refused("generate", "-m", MODEL, "--ids", " ", names=["no token ids"])
+        for text, name in ("{}", "ids"), ("[1, 2.5]", "2.5"), ("[1", "ids.json"), ("[]", "no token ids"), ('"a"', "string"):
+            (WORK / "ids.json").write_text(text)
+            self.refused("generate", "-m", MODEL, "--ids-file", str(WORK / "ids.json"), names=[name])
+
+    def test_options_out_of_range_are_named(self):
+        for option in ("--temperature=-1", "--top-p=0", "--top-p=nan", "--min-p=1", "--repetition-penalty=0", "--frequency-penalty=3", "--presence-penalty=-3"):
+            self.refused("generate", "-m", MODEL, "--ids", "1", option, names=[option[2:].split("=")[0].replace("-", "_")])
+
+    def test_prompt_must_fit_the_context(self):
+        self.refused("generate", "-m", MODEL, "--ids", "1,2,3,4", "--context", "4", names=["4 tokens", "less than the 4"])
+
+    def test_longer_context_than_the_models_own_is_a_warning(self):
+        result = self.good("generate", "-m", MODEL, "--ids", "1", "-n", "1", "--context", "100000")
+        self.assertIn("warning: a context of 100000", result.stderr.decode())
+
+    def test_too_large_a_context_is_refused_before_loading(self):
+        error = self.refused("generate", "-m", MODEL, "--ids", "1", "--context", str(2**30))
+        self.assertIn("shorter context", error)
+
+    def test_unknown_template_names_the_choices(self):
+        self.refused("generate", "-m", MODEL, "hi", "--chat-template", "alpaca", names=["alpaca", "mistral", "chatml", "llama-2"])
+
+    def test_system_text_is_part_of_the_prompt(self):
+        plain = self.answer("hi", "--chat-template", "mistral")["prompt_ids"]
+        with_system = self.answer("hi", "--chat-template", "mistral", "--system", "Be brief.")["prompt_ids"]
+        self.assertGreater(len(with_system), len(plain))
+
+    def test_empty_prompt_is_a_prompt(self):
+        self.assertEqual(self.answer("--raw", "", stdin="not this")["prompt_ids"], [1])
+        self.refused("generate", "-m", MODEL, "--ids", "", names=["no token ids"])
+
+    def test_folder_without_tokenizer_takes_ids_and_gives_ids(self):
+        model = golden("models/mixtral-tiny-f32")
+        answer = self.json_of("generate", "-m", model, "--ids", "1,5,9", "--greedy", "-n", "4", "--json", "--logprobs", "1")
+        self.assertIsNone(answer["text"])
+        self.assertIsNone(answer["logprobs"][0]["piece"])
+        self.assertEqual(len(answer["ids"]), 4)
+        text = self.good("generate", "-m", model, "--ids", "1,5,9", "--greedy", "-n", "4").stdout.decode()
+        self.assertEqual([int(word) for word in text.split()], answer["ids"])
+        self.refused("generate", "-m", model, "hello", names=["no tokenizer", "--ids"])
+
+
+class Tokenize(Case):
+    def ids(self, text, *arguments):
+        return self.json_of("tokenize", "-m", MODEL, "--json", *arguments, stdin=text)["ids"]
+
+    def test_every_byte_goes_there_and_back(self):
+        for text in (b"Hello world", b"a\0b\0", b"\0", "naïve 🤗\n\n".encode(), b" two  spaces "):
+            ids = self.ids(text)
+            back = self.good("detokenize", "-m", MODEL, stdin=json.dumps(ids)).stdout
+            self.assertEqual(back, text)
+            as_json = self.json_of("detokenize", "-m", MODEL, "--json", "--ids=" + ",".join(map(str, ids)))
+            self.assertEqual(as_json, {"text": text.decode()})
+
+    def test_nul_is_no_end(self):
+        self.assertGreater(len(self.ids(b"a\0b")), len(self.ids(b"a")))
+
+    def test_empty_input_has_no_tokens(self):
+        self.assertEqual(self.ids(b""), [])
+
+    def test_bos_and_special_text_only_when_asked(self):
+        self.assertEqual(self.ids("x", "--bos"), [1] + self.ids("x"))
+        self.assertNotIn(2, self.ids("</s>"))
+        self.assertIn(2, self.ids("</s>", "--special"))
+
+    def test_lines_for_people(self):
+        lines = self.good("tokenize", "-m", MODEL, stdin="x\n").stdout.decode().splitlines()
+        self.assertEqual([int(line.split()[0]) for line in lines], self.ids("x\n"))
+
+    def test_chat(self):
+        file = WORK / "chat.json"
+        file.write_text(json.dumps([{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Sure", "prefix": True}]))
+        chat = self.json_of("tokenize", "-m", MODEL, "--json", "--chat", str(file), "--chat-template", "mistral")
+        self.assertEqual(list(chat), ["text", "ids"])
+        self.assertEqual(chat["ids"][0], 1)
+        self.assertIn("Hello", chat["text"])
+        for content, name in (("{}", "list"), ("[1]", "message 0"), ('[{"role": "user"}]', "content"),
+                              ('[{"role": "user", "content": 1}]', "content"), ('[{"role": "user", "content": "x", "prefix": 1}]', "prefix"),
+                              ('[{"role": "wizard", "content": "x"}]', "wizard"), ("[", "chat.json")):
+            file.write_text(content)
+            self.refused("tokenize", "-m", MODEL, "--chat", str(file), "--chat-template", "mistral", names=[name])
+
+    def test_unknown_template_names_the_choices(self):
+        (WORK / "chat.json").write_text('[{"role": "user", "content": "Hello"}]')
+        self.refused("tokenize", "-m", MODEL, "--chat", str(WORK / "chat.json"), "--chat-template", "x", names=["mistral", "chatml", "llama-2"])
+
+    def test_detokenize_refuses_what_is_no_token(self):
+        self.refused("detokenize", "-m", MODEL, "--ids", "99999", names=["99999"])
+        self.refused("detokenize", "-m", MODEL, stdin="[1, null]", names=["null"])
+        self.refused("detokenize", "-m", MODEL, stdin="one", names=["one"])
+
+    def test_model_without_tokenizer_is_refused(self):
+        self.refused("tokenize", "-m", golden("models/mixtral-tiny-f32"), names=["no tokenizer"])
+
+
+class Info(Case):
+    def test_json(self):
+        info = self.json_of("info", "-m", golden("models/mixtral-tiny-f32"), "--json", "--tensors")
+        self.assertEqual(info["architecture"], "mixtral")
+        self.assertEqual(info["config"]["n_experts"], 8)
+        self.assertEqual(info["config"]["dim"], 64)
+        self.assertIsNone(info["tokenizer"])
+        self.assertGreater(info["parameters"]["total"], info["parameters"]["active"])
+        memory = info["memory"]
+        self.assertEqual(memory["total"], memory["weights"] + memory["kv_cache"] + memory["scratch"])
+        self.assertEqual(sum(tensor["bytes"] for tensor in info["tensors"]), sum(type["bytes"] for type in info["types"]))
+        self.assertIn("w_gate", [kernel["role"] for kernel in info["kernels"]])
+
+    def test_text(self):
+        text = self.good("info", "-m", MODEL, "--tensors").stdout.decode()
+        for word in ("Parameters", "experts", "Memory", "free here", "Kernels", "output_norm.weight"):
+            self.assertIn(word, text)
+
+
+class Logits(Case):
+    def tensors(self, path):
+        data = pathlib.Path(path).read_bytes()
+        size, = struct.unpack("<Q", data[:8])
+        header = json.loads(data[8:8 + size])
+        return {name: (tensor["dtype"], tensor["shape"], data[8 + size:][slice(*tensor["data_offsets"])])
+                for name, tensor in header.items() if name != "__metadata__"}
+
+    def test_tensors_are_named_and_shaped_as_promised(self):
+        out = WORK / "logits.safetensors"
+        result = self.good("logits", "-m", golden("models/mixtral-tiny-f32"), "--ids", "1,2,3", "-o", str(out), "--hidden", "--router", "--exact")
+        self.assertEqual(result.stdout, b"")
+        tensors = self.tensors(out)
+        self.assertEqual({name: tensor[1] for name, tensor in tensors.items()},
+                         {"logits": [3, 1024], "hidden.0": [3, 64], "hidden.1": [3, 64], "hidden.2": [3, 64],
+                          "router_logits.0": [3, 8], "router_logits.1": [3, 8]})
+        self.assertEqual({tensor[0] for tensor in tensors.values()}, {"F32"})
+
+    def test_logits_match_the_reference(self):
+        model = golden("models/mixtral-tiny-f32")
+        expected = self.tensors(model + "/golden.safetensors")
+        ids = struct.unpack(f"<{expected['input_ids'][1][0]}{'q' if expected['input_ids'][0] == 'I64' else 'i'}", expected["input_ids"][2])
+        for backend in "reference", "cpu":
+            out = WORK / "golden.safetensors"
+            self.good("logits", "-m", model, "--ids", ",".join(map(str, ids)), "-o", str(out), "--router", "--hidden", "--exact", "--backend", backend)
+            for name, (_, shape, data) in self.tensors(out).items():
+                count = shape[0] * shape[1]
+                pairs = zip(struct.unpack(f"<{count}f", data), struct.unpack(f"<{count}f", expected[name][2]))
+                self.assertLess(max(abs(a - b) for a, b in pairs), 2e-4, f"{backend} {name}")
+
+    def test_router_of_a_dense_model_is_refused(self):
+        out = WORK / "dense.safetensors"
+        self.refused("logits", "-m", golden("models/llama-tied-f32"), "--ids", "1", "-o", str(out), "--router", names=["--router", "dense"])
+        self.assertFalse(out.exists())
+
+    def test_text(self):
+        (WORK / "text.txt").write_text("Hello")
+        out = WORK / "text.safetensors"
+        self.good("logits", "-m", MODEL, "--text", str(WORK / "text.txt"), "-o", str(out))
+        ids = self.json_of("tokenize", "-m", MODEL, "--json", "--bos", stdin="Hello")["ids"]
+        self.assertEqual(self.tensors(out)["logits"][1][0], len(ids))
+
+    def test_unwritable_output_is_a_failure(self):
+        result = run("logits", "-m", MODEL, "--ids", "1", "-o", str(WORK / "no/such/folder/x.safetensors"))
+        self.assertNotEqual(result.returncode, 0)
+        self.assertEqual(result.stderr.count(b"\n"), 1)
+
+
+class BadFiles(Case):
+    def check(self, path, *names):
+        for command in (["generate", "--ids", "1"], ["info"], ["logits", "--ids", "1", "-o", str(WORK / "x.safetensors")]):
+            with self.subTest(command[0]):
+                self.refused(*command, "-m", str(path), names=names)
+
+    def test_missing(self):
+        self.check(WORK / "nothing.gguf", "nothing.gguf")
+
+    def test_empty_file(self):
+        (WORK / "empty.gguf").write_bytes(b"")
+        self.check(WORK / "empty.gguf", "empty.gguf")
+
+    def test_text_file(self):
+        (WORK / "letter.txt").write_text("Dear Sir or Madam,\n")
+        self.check(WORK / "letter.txt", "letter.txt")
+
+    def test_folder_that_is_no_model(self):
+        (WORK / "folder").mkdir(exist_ok=True)
+        (WORK / "folder/letter.txt").write_text("Dear")
+        self.check(WORK / "folder", "folder")
+
+    def test_device(self):
+        self.check("/dev/null", "/dev/null")
+
+    def test_pickle(self):
+        (WORK / "model.bin").write_bytes(b"PK\x03\x04" + bytes(100))
+        self.check(WORK / "model.bin", "pickle")
+        folder = WORK / "pickles"
+        folder.mkdir(exist_ok=True)
+        shutil.copy(golden("models/mixtral-tiny-f32") + "/config.json", folder)
+        (folder / "pytorch_model.bin").write_bytes(b"PK\x03\x04" + bytes(100))
+        self.check(folder, "pickle")
+
+    def test_missing_shard(self):
+        source = pathlib.Path(golden("models/mixtral-small-bf16"))
+        folder = WORK / "shards"
+        folder.mkdir(exist_ok=True)
+        for file in source.iterdir():
+            if not file.name.startswith("model-00002") and not (folder / file.name).exists():
+                (folder / file.name).symlink_to(file)
+        self.check(folder, "model-00002-of-00003.safetensors")
+
+    def test_truncated_gguf(self):
+        data = pathlib.Path(MODEL).read_bytes()
+        for size in (3, 30, 3000, len(data) // 2, len(data) - 1):
+            with self.subTest(size):
+                (WORK / "cut.gguf").write_bytes(data[:size])
+                self.refused("generate", "-m", str(WORK / "cut.gguf"), "--ids", "1", names=["cut.gguf"])
+
+    def test_no_permission(self):
+        if os.geteuid() == 0:
+            self.skipTest("root may read everything")
+        file = WORK / "secret.gguf"
+        shutil.copy(MODEL, file)
+        file.chmod(0)
+        self.check(file, "secret.gguf")
+
+
+class Terminal:
+    """The program on a terminal of its own."""
+
+    def __init__(self, *arguments):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            environment = {**os.environ, "TERM": "xterm", "XDG_STATE_HOME": str(WORK / "state"), "LC_ALL": "C.UTF-8"}
+            environment.pop("NO_COLOR", None)
+            os.execve(PROGRAM, [PROGRAM, *arguments], environment)
+        self.seen = ""
+
+    def wait_for(self, text, timeout=60):
+        """Reads until `text` appears, and returns everything before it."""
+        end = time.monotonic() + timeout
+        while text not in self.seen:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self.fd], [], [], left)[0]:
+                raise AssertionError(f"{text!r} did not appear in {self.seen!r}")
+            try:
+                self.seen += os.read(self.fd, 65536).decode(errors="replace")
+            except OSError:
+                raise AssertionError(f"the program ended before {text!r}: {self.seen!r}") from None
+        before, _, self.seen = self.seen.partition(text)
+        return before
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def exit_code(self, timeout=30):
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            if select.select([self.fd], [], [], 0.05)[0]:
+                with contextlib.suppress(OSError):
+                    self.seen += os.read(self.fd, 65536).decode(errors="replace")
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        raise AssertionError(f"the program did not end: {self.seen!r}")
+
+
+class Chat(Case):
+    def _callTestMethod(self, method):
+        # A key typed while the terminal changes its mode gets lost, whatever the program: the third miss counts.
+        for tries_left in (2, 1, 0):
+            try:
+                return method()
+            except AssertionError:
+                if tries_left == 0:
+                    raise
+
+    def chat(self, *arguments):
+        terminal = Terminal("chat", "-m", MODEL, "--chat-template", "mistral", *arguments)
+        self.addCleanup(os.close, terminal.fd)
+        terminal.wait_for("> ")
+        return terminal
+
+    def test_lines_of_standard_input_are_messages(self):
+        result = self.good("chat", "-m", MODEL, "--chat-template", "mistral", "-n", "3", "-q", stdin="Hello\n\nAgain")
+        self.assertEqual(result.stderr, b"")
+        self.assertEqual(result.stdout.count(b"\n") >= 2, True)
+        self.assertNotIn(b"\x1b", result.stdout)
+
+    def test_dialogue_repeats(self):
+        options = ["chat", "-m", MODEL, "--chat-template", "mistral", "-n", "5", "-q", "--temperature", "1", "--seed", "3"]
+        first = self.good(*options, stdin="Hello\nHello\n").stdout
+        self.assertEqual(self.good(*options, stdin="Hello\nHello\n").stdout, first)
+
+    def test_bad_options_are_refused_at_the_start(self):
+        self.refused("chat", "-m", MODEL, "--chat-template", "mistral", "-q", "--top-p", "7", names=["top_p"])
+        self.refused("chat", "-m", MODEL, "-q", names=["mistral", "chatml", "llama-2"])
+        self.refused("chat", "-m", golden("models/mixtral-tiny-f32"), "-q", names=["no tokenizer"])
+
+    def test_full_context_says_what_to_do(self):
+        result = run("chat", "-m", MODEL, "--chat-template", "mistral", "-q", "--context", "40", stdin="a " * 50)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn(b"/reset", result.stderr)
+
+    def test_first_error_ends_a_script(self):
+        result = run("chat", "-m", MODEL, "--chat-template", "mistral", stdin="/nonsense\nHello\n")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn(b"/nonsense", result.stderr)
+
+    def test_commands(self):
+        terminal = self.chat("-n", "4")
+        terminal.type("/help\r")
+        terminal.wait_for("/routing")
+        terminal.type("/routing\r")
+        terminal.wait_for("no answer yet")
+        terminal.type("/stats\r")
+        terminal.wait_for("no answer yet")
+        terminal.type("Hello\r")
+        terminal.wait_for("tokens/s")
+        terminal.type("/stats\r")
+        terminal.wait_for("context")
+        terminal.type("/routing 1\r")
+        terminal.wait_for("layer 1 of 2")
+        self.assertIn("\x1b[", terminal.wait_for("expert  tokens"))  # coloured
+        terminal.type("/routing 7\r")
+        terminal.wait_for("0 to 1")
+        terminal.type("/system Be brief.\r")
+        terminal.type("/reset\r")
+        terminal.wait_for("new dialogue")
+        terminal.type("/nonsense\r")
+        terminal.wait_for("no command")
+        terminal.type("/quit\r")
+        self.assertEqual(terminal.exit_code(), 0)
+
+    def test_messages_of_several_lines(self):
+        terminal = self.chat("-n", "2")
+        terminal.type("one \\\r")
+        terminal.wait_for("... ")
+        terminal.type("two\r")
+        terminal.wait_for("tokens/s")
+        terminal.wait_for("> ")
+        terminal.type('"""one\r')
+        terminal.wait_for("... ")
+        terminal.type('two"""\r')
+        terminal.wait_for("tokens/s")
+        terminal.wait_for("> ")
+        terminal.type("\x04")
+        self.assertEqual(terminal.exit_code(), 0)
+
+    def test_control_c_stops_the_answer_and_not_the_program(self):
+        terminal = self.chat("--logit-bias", f"{tiny_model.END}=-1000", "--context", "100000")
+        terminal.type("Hello\r")
+        terminal.wait_for("\n")
+        time.sleep(0.5)
+        terminal.type("\x03")
+        terminal.wait_for(", stopped")
+        terminal.wait_for("> ")
+        terminal.type("half a thought\x03")
+        terminal.wait_for("\n")
+        terminal.wait_for("> ")
+        terminal.type("/quit\r")
+        self.assertEqual(terminal.exit_code(), 0)
+
+    def test_history_is_kept(self):
+        terminal = self.chat("-n", "2")
+        terminal.type("remember this one\r")
+        terminal.wait_for("tokens/s")
+        terminal.wait_for("> ")
+        terminal.type("/quit\r")
+        self.assertEqual(terminal.exit_code(), 0)
+        history = WORK / "state/mixtral/history"
+        if not history.exists():
+            self.skipTest("built without libedit")
+        terminal = self.chat("-n", "2")
+        terminal.type("\x1b[A\x1b[A")
+        terminal.wait_for("remember this one")
+        terminal.type("\x03")
+        terminal.wait_for("\n")
+        terminal.wait_for("> ")
+        terminal.type("\x04")
+        self.assertEqual(terminal.exit_code(), 0)
+
+
+def main():
+    global PROGRAM, WORK, MODEL
+    PROGRAM = os.path.abspath(sys.argv.pop(1))
+    with tempfile.TemporaryDirectory(prefix="mixtral-test-") as folder:
+        WORK = pathlib.Path(folder)
+        MODEL = str(WORK / "model.gguf")
+        tiny_model.write(MODEL)
+        unittest.main()
+
+
+if __name__ == "__main__":
+    main()
