@@ -1,0 +1,174 @@
+// How close the matrix kernels come to the machine's limits.
+//
+//   matvec/TYPE/ISA   one activation row, panels streamed from memory: GB/s of panel bytes.
+//                     To compare with read/512MiB, which only reads them.
+//   matmul/TYPE/ISA   64 activation rows, one panel of 4096 columns from L2: operations per second.
+//                     To compare with peak/*.
+//
+// Figures of one run on a quiet machine count, as ratios; use
+//   bench_kernels --benchmark_repetitions=5 --benchmark_enable_random_interleaving=true
+#include <benchmark/benchmark.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "baselines.h"
+#include "core/arena.h"
+#include "core/cpu_features.h"
+#include "cpu/kernels/kernel_table.h"
+#include "cpu/panel.h"
+
+namespace mixtral::bench {
+namespace {
+
+using cpu::ActivationFormat;
+using cpu::Activations;
+
+constexpr size_t kCols = 4096;
+constexpr size_t kStreamBytes = size_t{512} << 20;
+
+// Rows of kCols activations in every format.
+class TestActivations {
+ public:
+  explicit TestActivations(size_t n_rows)
+      : values_(n_rows * kCols),
+        quants_(n_rows * kCols),
+        scales_(n_rows * kCols / 32),
+        sums_(n_rows * kCols / 16) {
+    std::mt19937 random(1);
+    std::normal_distribution<float> normal;
+    for (float& value : values_) value = normal(random);
+    view_.n_rows = n_rows;
+    view_.values = values_.data();
+    view_.value_stride = view_.quant_stride = kCols;
+    view_.quants = quants_.data();
+    view_.scales = scales_.data();
+    view_.sums = sums_.data();
+  }
+  const Activations& in(ActivationFormat format) {
+    if (format == ActivationFormat::kF32) return view_;
+    const bool by_32 = format == ActivationFormat::kQ8x32;
+    view_.scale_stride = kCols / (by_32 ? 32 : 256);
+    view_.sum_stride = kCols / (by_32 ? 32 : 16);
+    for (size_t row = 0; row < view_.n_rows; ++row) {
+      cpu::kernel_table(best_isa())
+          .quantise(format, &values_[row * kCols], kCols, &quants_[row * kCols],
+                    &scales_[row * view_.scale_stride], &sums_[row * view_.sum_stride]);
+    }
+    return view_;
+  }
+
+ private:
+  std::vector<float> values_;
+  std::vector<int8_t> quants_;
+  std::vector<float> scales_;
+  std::vector<int16_t> sums_;
+  Activations view_;
+};
+
+// One buffer for everything that streams: all benchmarks read the same pages.
+AlignedBuffer& stream() {
+  static AlignedBuffer buffer = [] {
+    AlignedBuffer bytes(kStreamBytes);
+    std::mt19937_64 random(1);
+    auto* words = reinterpret_cast<uint64_t*>(bytes.data());
+    // Bits of harmless floats and scales in whatever type they are read: no NaN, no subnormals.
+    for (size_t i = 0; i < kStreamBytes / 8; ++i) words[i] = random() & 0x2F2F2F2F2F2F2F2Fu;
+    return bytes;
+  }();
+  return buffer;
+}
+
+// This thread's part of the buffer.
+struct Part {
+  const std::byte* begin;
+  size_t bytes;
+};
+Part part_of(const benchmark::State& state, size_t unit) {
+  const size_t n_threads = static_cast<size_t>(state.threads());
+  const size_t bytes = kStreamBytes / n_threads / unit * unit;
+  return {stream().data() + kStreamBytes / n_threads * static_cast<size_t>(state.thread_index()),
+          bytes};
+}
+
+void read_stream(benchmark::State& state) {
+  const Part part = part_of(state, 512);
+  for (auto step : state) benchmark::DoNotOptimize(read_bytes(part.begin, part.bytes));
+  state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * part.bytes));
+}
+
+void matvec(benchmark::State& state, Type type, Isa isa) {
+  const cpu::MatmulFn matmul = cpu::kernel_table(isa).matmul[cpu::table_index(type)];
+  const size_t bytes = cpu::panel_bytes(type, kCols);
+  const Part part = part_of(state, bytes);
+  TestActivations activations(1);
+  const Activations& x = activations.in(cpu::activation_format(type));
+  std::vector<float> y(part.bytes / bytes * cpu::kPanelRows);
+  for (auto step : state) {
+    for (size_t panel = 0; panel * bytes < part.bytes; ++panel)
+      matmul(part.begin + panel * bytes, kCols, x, &y[panel * cpu::kPanelRows], 0);
+    benchmark::DoNotOptimize(y.data());
+  }
+  state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * part.bytes));
+}
+
+void matmul(benchmark::State& state, Type type, Isa isa, size_t n_rows) {
+  const cpu::MatmulFn multiply = cpu::kernel_table(isa).matmul[cpu::table_index(type)];
+  TestActivations activations(n_rows);
+  const Activations& x = activations.in(cpu::activation_format(type));
+  std::vector<float> y(n_rows * cpu::kPanelRows);
+  for (auto step : state) {
+    multiply(stream().data(), kCols, x, y.data(), cpu::kPanelRows);
+    benchmark::DoNotOptimize(y.data());
+  }
+  const auto ops = static_cast<double>(2 * n_rows * cpu::kPanelRows * kCols);
+  state.counters["ops"] = benchmark::Counter(ops, benchmark::Counter::kIsIterationInvariantRate,
+                                             benchmark::Counter::kIs1000);
+}
+
+template <auto Peak>
+void peak(benchmark::State& state, size_t ops_per_step) {
+  for (auto step : state) benchmark::DoNotOptimize(Peak());
+  state.counters["ops"] = benchmark::Counter(static_cast<double>(kPeakSteps * ops_per_step),
+                                             benchmark::Counter::kIsIterationInvariantRate,
+                                             benchmark::Counter::kIs1000);
+}
+
+void register_baselines() {
+  benchmark::RegisterBenchmark("read/512MiB", read_stream)->ThreadRange(1, 2)->UseRealTime();
+  if (isa_supported(Isa::kAvx2)) {
+    benchmark::RegisterBenchmark("peak/avx2/int8", peak<maddubs_peak>, 64);
+    benchmark::RegisterBenchmark("peak/avx2/f32", peak<fma256_peak>, 16);
+  }
+  if (isa_supported(Isa::kAvx512)) {
+    benchmark::RegisterBenchmark("peak/avx512/int8", peak<vnni_peak>, 128);
+    benchmark::RegisterBenchmark("peak/avx512/f32", peak<fma512_peak>, 32);
+  }
+}
+
+void register_kernels(const TypeInfo& info) {
+  for (const Isa isa : {Isa::kAvx512, Isa::kAvx2, Isa::kScalar}) {
+    if (!isa_supported(isa)) continue;
+    const std::string name = std::string(info.name) + "/" + std::string(isa_name(isa));
+    benchmark::RegisterBenchmark(("matvec/" + name).c_str(), matvec, info.type, isa)
+        ->ThreadRange(1, 2)
+        ->UseRealTime();
+    for (const size_t n_rows : {1, 4, 64}) {
+      benchmark::RegisterBenchmark(("matmul" + std::to_string(n_rows) + "/" + name).c_str(), matmul,
+                                   info.type, isa, n_rows);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mixtral::bench
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  mixtral::bench::register_baselines();
+  for (const mixtral::TypeInfo& info : mixtral::all_types()) mixtral::bench::register_kernels(info);
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
