@@ -14,7 +14,7 @@
 
 namespace mixtral {
 
-/// "mixtral-8x7b", "llama-2-7b", "llama-2-13b", "llama-2-70b", "mistral-7b".
+/// "mixtral-8x7b", "mixtral-8x22b", "llama-2-7b", "llama-2-13b", "llama-2-70b", "mistral-7b".
 std::vector<std::string_view> model_shape_names();
 /// The published dimensions of such a model; nullopt for another name.
 std::optional<ModelConfig> model_shape(std::string_view name);

@@ -72,8 +72,7 @@ Status write_shard(const ModelSource& model, const Shard& shard, const std::stri
   std::vector<SafetensorsTensorInfo> infos;
   for (const PlannedTensor& tensor : shard.tensors)
     infos.push_back({tensor.name, std::string(type_name(tensor.form.type)), tensor.shape});
-  MIXTRAL_TRY(SafetensorsWriter writer,
-              SafetensorsWriter::create(path, std::move(infos), {{"format", "pt"}}));
+  MIXTRAL_TRY(SafetensorsWriter writer, SafetensorsWriter::create(path, infos, {{"format", "pt"}}));
   for (const PlannedTensor& tensor : shard.tensors) {
     MIXTRAL_TRY(stream_tensor(model, tensor, pool, [&](std::span<const std::byte> bytes) {
       written.add(bytes.size());

@@ -130,6 +130,7 @@ TEST(RandomModel, RefusesAVocabularyThatIsTooSmall) {
 TEST(ModelShape, HasTheParametersOfThePublishedModels) {
   EXPECT_EQ(model_shape("mixtral-8x7b")->n_parameters(), 46'702'792'704u);
   EXPECT_EQ(model_shape("mixtral-8x7b")->n_active_parameters(), 12'879'925'248u);
+  EXPECT_EQ(model_shape("mixtral-8x22b")->n_parameters(), 140'620'634'112u);
   EXPECT_EQ(model_shape("mistral-7b")->n_parameters(), 7'241'732'096u);
   EXPECT_EQ(model_shape("llama-2-7b")->n_parameters(), 6'738'415'616u);
   EXPECT_EQ(model_shape("llama-2-13b")->n_parameters(), 13'015'864'320u);
