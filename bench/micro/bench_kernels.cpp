@@ -16,6 +16,7 @@
 #include "baselines.h"
 #include "core/arena.h"
 #include "core/cpu_features.h"
+#include "cpu/activation_rows.h"
 #include "cpu/kernels/kernel_table.h"
 #include "cpu/panel.h"
 
@@ -28,43 +29,24 @@ using cpu::Activations;
 constexpr size_t kCols = 4096;
 constexpr size_t kStreamBytes = size_t{512} << 20;
 
-// Rows of kCols activations in every format.
+// Rows of kCols activations in one format.
 class TestActivations {
  public:
-  explicit TestActivations(size_t n_rows)
-      : values_(n_rows * kCols),
-        quants_(n_rows * kCols),
-        scales_(n_rows * kCols / 32),
-        sums_(n_rows * kCols / 16) {
+  TestActivations(ActivationFormat format, size_t n_rows)
+      : arena_(cpu::ActivationRows::bytes(n_rows, kCols)), rows_(arena_, format, n_rows, kCols) {
     std::mt19937 random(1);
     std::normal_distribution<float> normal;
-    for (float& value : values_) value = normal(random);
-    view_.n_rows = n_rows;
-    view_.values = values_.data();
-    view_.value_stride = view_.quant_stride = kCols;
-    view_.quants = quants_.data();
-    view_.scales = scales_.data();
-    view_.sums = sums_.data();
-  }
-  const Activations& in(ActivationFormat format) {
-    if (format == ActivationFormat::kF32) return view_;
-    const bool by_32 = format == ActivationFormat::kQ8x32;
-    view_.scale_stride = kCols / (by_32 ? 32 : 256);
-    view_.sum_stride = kCols / (by_32 ? 32 : 16);
-    for (size_t row = 0; row < view_.n_rows; ++row) {
-      cpu::kernel_table(best_isa())
-          .quantise(format, &values_[row * kCols], kCols, &quants_[row * kCols],
-                    &scales_[row * view_.scale_stride], &sums_[row * view_.sum_stride]);
+    std::vector<float> values(kCols);
+    for (size_t row = 0; row < n_rows; ++row) {
+      for (float& value : values) value = normal(random);
+      rows_.fill(cpu::kernel_table(best_isa()), row, 0, kCols, values.data());
     }
-    return view_;
   }
+  Activations view() const { return rows_.view(0, rows_.n_rows()); }
 
  private:
-  std::vector<float> values_;
-  std::vector<int8_t> quants_;
-  std::vector<float> scales_;
-  std::vector<int16_t> sums_;
-  Activations view_;
+  Arena arena_;
+  cpu::ActivationRows rows_;
 };
 
 // One buffer for everything that streams: all benchmarks read the same pages.
@@ -102,8 +84,8 @@ void matvec(benchmark::State& state, Type type, Isa isa) {
   const cpu::MatmulFn matmul = cpu::kernel_table(isa).matmul[cpu::table_index(type)];
   const size_t bytes = cpu::panel_bytes(type, kCols);
   const Part part = part_of(state, bytes);
-  TestActivations activations(1);
-  const Activations& x = activations.in(cpu::activation_format(type));
+  const TestActivations activations(cpu::activation_format(type), 1);
+  const Activations x = activations.view();
   std::vector<float> y(part.bytes / bytes * cpu::kPanelRows);
   for (auto step : state) {
     for (size_t panel = 0; panel * bytes < part.bytes; ++panel)
@@ -115,8 +97,8 @@ void matvec(benchmark::State& state, Type type, Isa isa) {
 
 void matmul(benchmark::State& state, Type type, Isa isa, size_t n_rows) {
   const cpu::MatmulFn multiply = cpu::kernel_table(isa).matmul[cpu::table_index(type)];
-  TestActivations activations(n_rows);
-  const Activations& x = activations.in(cpu::activation_format(type));
+  const TestActivations activations(cpu::activation_format(type), n_rows);
+  const Activations x = activations.view();
   std::vector<float> y(n_rows * cpu::kPanelRows);
   for (auto step : state) {
     multiply(stream().data(), kCols, x, y.data(), cpu::kPanelRows);

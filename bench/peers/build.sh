@@ -57,4 +57,6 @@ ik=ik-llama-cpp-python/vendor/ik_llama.cpp
 if [[ ! -e $ik/common/build-info.cpp ]]; then
   sed 's/@BUILD_NUMBER@/0/; s/@[A-Z_]*@/unknown/' "$ik/common/build-info.cpp.in" >"$ik/common/build-info.cpp"
 fi
+# Attention over an f16 cache only: all other pairs of types take an hour to compile.
+instruction_set+=(-DGGML_IQK_FA_ALL_QUANTS=OFF)
 build ik_llama.cpp "$ik" llama-bench llama-batched-bench

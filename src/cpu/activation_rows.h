@@ -1,11 +1,13 @@
 // Activations in the format that a weight's kernel wants. Private to cpu/.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/arena.h"
 #include "core/tensor_view.h"
 #include "cpu/cpu_context.h"
+#include "cpu/kernels/activation_chunk.h"
 
 namespace mixtral::cpu {
 
@@ -19,40 +21,40 @@ class ActivationRows {
       : format_(format), n_rows_(n_rows), cols_(cols) {
     if (format == ActivationFormat::kF32) {
       values_ = arena.take<float>(n_rows * cols).data();
-      return;
+    } else {
+      chunks_ = arena.take<std::byte>(n_rows * n_chunks() * kChunkBytes).data();
     }
-    scales_per_row_ = cols / scale_block();
-    sums_per_row_ = cols / sum_block();
-    quants_ = arena.take<int8_t>(n_rows * cols).data();
-    scales_ = arena.take<float>(n_rows * scales_per_row_).data();
-    sums_ = arena.take<int16_t>(n_rows * sums_per_row_).data();
   }
   /// What the constructor takes from the arena, at most, whatever the format.
   static constexpr size_t bytes(size_t n_rows, size_t cols) {
-    return arena_bytes<float>(n_rows * cols) + 2 * kAlignment;
+    const size_t chunks = (cols + kChunkCols - 1) / kChunkCols;
+    return arena_bytes<float>(n_rows * std::max(cols, chunks * kChunkBytes / sizeof(float)));
   }
 
   ActivationFormat format() const { return format_; }
   size_t n_rows() const { return n_rows_; }
 
-  /// Fills columns [first_col, first_col + n) of a row from floats. Both are multiples of the
-  /// scale's block.
+  /// Fills columns [first_col, first_col + n) of a row from floats. `first_col` begins a chunk, and
+  /// n ends one or the row.
   void fill(const KernelTable& kernels, size_t row, size_t first_col, size_t n, const float* x) {
     if (format_ == ActivationFormat::kF32) {
       std::memcpy(values_ + row * cols_ + first_col, x, n * sizeof(float));
       return;
     }
-    kernels.quantise(format_, x, n, quants_ + row * cols_ + first_col,
-                     scales_ + row * scales_per_row_ + first_col / scale_block(),
-                     sums_ + row * sums_per_row_ + first_col / sum_block());
+    for (size_t col = 0; col < n; col += kChunkCols) {
+      kernels.quantise(format_, x + col, std::min(kChunkCols, n - col),
+                       chunk((first_col + col) / kChunkCols, row));
+    }
   }
 
   /// Copies a whole row of `from`, which has the same format and width.
   void copy_row(size_t row, const ActivationRows& from, size_t from_row) {
-    copy_part(values_, from.values_, cols_, row, from_row);
-    copy_part(quants_, from.quants_, cols_, row, from_row);
-    copy_part(scales_, from.scales_, scales_per_row_, row, from_row);
-    copy_part(sums_, from.sums_, sums_per_row_, row, from_row);
+    if (format_ == ActivationFormat::kF32) {
+      std::memcpy(values_ + row * cols_, from.values_ + from_row * cols_, cols_ * sizeof(float));
+      return;
+    }
+    for (size_t c = 0; c < n_chunks(); ++c)
+      std::memcpy(chunk(c, row), from.chunk(c, from_row), kChunkBytes);
   }
 
   /// Rows [first, first + count) for a kernel.
@@ -62,32 +64,23 @@ class ActivationRows {
     if (format_ == ActivationFormat::kF32) {
       view.values = values_ + first * cols_;
       view.value_stride = cols_;
-      return view;
+    } else {
+      view.chunks = chunk(0, first);
+      view.chunk_stride = n_rows_;
     }
-    view.quants = quants_ + first * cols_;
-    view.quant_stride = cols_;
-    view.scales = scales_ + first * scales_per_row_;
-    view.scale_stride = scales_per_row_;
-    view.sums = sums_ + first * sums_per_row_;
-    view.sum_stride = sums_per_row_;
     return view;
   }
 
  private:
-  size_t scale_block() const { return format_ == ActivationFormat::kQ8x32 ? 32 : 256; }
-  size_t sum_block() const { return format_ == ActivationFormat::kQ8x32 ? 32 : 16; }
-
-  template <class T>
-  static void copy_part(T* to, const T* from, size_t n, size_t row, size_t from_row) {
-    if (to != nullptr) std::memcpy(to + row * n, from + from_row * n, n * sizeof(T));
+  size_t n_chunks() const { return (cols_ + kChunkCols - 1) / kChunkCols; }
+  std::byte* chunk(size_t index, size_t row) const {
+    return chunks_ + (index * n_rows_ + row) * kChunkBytes;
   }
 
   ActivationFormat format_ = ActivationFormat::kF32;
-  size_t n_rows_ = 0, cols_ = 0, scales_per_row_ = 0, sums_per_row_ = 0;
+  size_t n_rows_ = 0, cols_ = 0;
   float* values_ = nullptr;
-  int8_t* quants_ = nullptr;
-  float* scales_ = nullptr;
-  int16_t* sums_ = nullptr;
+  std::byte* chunks_ = nullptr;
 };
 
 /// All rows of `x` in `format`; on all threads if there are many.

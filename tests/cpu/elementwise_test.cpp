@@ -16,23 +16,24 @@ INSTANTIATE_TEST_SUITE_P(EveryIsa, OnIsa, testing::ValuesIn(kIsas), isa_test_nam
 
 constexpr size_t kLengths[] = {1, 2, 3, 15, 16, 17, 31, 33, 63, 64, 65, 97, 128, 300};
 
-struct Quantised {
-  std::vector<int8_t> quants;
-  std::vector<float> scales;
-  std::vector<int16_t> sums;
-};
-Quantised quantise(const KernelTable& table, ActivationFormat format, const std::vector<float>& x) {
-  const bool by_32 = format == ActivationFormat::kQ8x32;
-  Quantised out{std::vector<int8_t>(x.size() + 1, 77),
-                std::vector<float>(x.size() / (by_32 ? 32 : 256) + 1, -7.0f),
-                std::vector<int16_t>(x.size() / (by_32 ? 32 : 16) + 1, 7777)};
+template <class Chunk>
+std::vector<Chunk> quantise(const KernelTable& table, const std::vector<float>& x) {
+  constexpr bool kBy32 = std::is_same_v<Chunk, ChunkQ8x32>;
+  std::vector<Chunk> out((x.size() + kChunkCols - 1) / kChunkCols);
+  std::memset(out.data(), 0, out.size() * sizeof(Chunk));
   GuardedFloats input(x);
-  table.quantise(format, input.data(), x.size(), out.quants.data(), out.scales.data(),
-                 out.sums.data());
-  EXPECT_EQ(out.quants.back(), 77);
-  EXPECT_EQ(out.scales.back(), -7.0f);
-  EXPECT_EQ(out.sums.back(), 7777);
+  for (size_t col = 0; col < x.size(); col += kChunkCols)
+    table.quantise(kBy32 ? ActivationFormat::kQ8x32 : ActivationFormat::kQ8x256,
+                   input.data() + col, std::min(kChunkCols, x.size() - col),
+                   reinterpret_cast<std::byte*>(&out[col / kChunkCols]));
   return out;
+}
+
+// The sum of quants first, first + 1, first + 4, first + 5, ... before `end`.
+int pair_sum(const int8_t* quants, size_t first, size_t end) {
+  int sum = 0;
+  for (size_t i = first; i < end; i += 4) sum += quants[i] + quants[i + 1];
+  return sum;
 }
 
 std::vector<std::vector<float>> activation_cases() {
@@ -53,55 +54,67 @@ std::vector<std::vector<float>> activation_cases() {
   return cases;
 }
 
+void expect_half_a_step(float x, int8_t quant, double scale) {
+  ASSERT_TRUE(std::isfinite(scale));
+  ASSERT_NE(quant, -128);
+  // Below 2^-119 or so a block counts as zero; half a step besides, and float rounding.
+  ASSERT_LE(std::fabs(x - scale * quant), std::max(0.5001 * scale, 127.1 * 0x1p-126)) << x;
+}
+
 TEST_P(OnIsa, QuantisesWithinHalfAStep) {
   for (const std::vector<float>& x : activation_cases()) {
-    for (const auto format : {ActivationFormat::kQ8x32, ActivationFormat::kQ8x256}) {
-      const size_t block = format == ActivationFormat::kQ8x32 ? 32 : 256;
-      const size_t sum_cols = format == ActivationFormat::kQ8x32 ? 32 : 16;
-      const Quantised q = quantise(table(), format, x);
-      for (size_t i = 0; i < x.size(); ++i) {
-        const double scale = q.scales[i / block];
-        ASSERT_TRUE(std::isfinite(scale));
-        ASSERT_NE(q.quants[i], -128);
-        // Below 2^-119 or so a block counts as zero; half a step besides, and float rounding.
-        const double error = std::fabs(x[i] - scale * q.quants[i]);
-        ASSERT_LE(error, std::max(0.5001 * scale, 127.1 * 0x1p-126)) << x[i];
+    const auto by_32 = quantise<ChunkQ8x32>(table(), x);
+    const auto by_256 = quantise<ChunkQ8x256>(table(), x);
+    for (size_t i = 0; i < x.size(); ++i) {
+      const size_t c = i / kChunkCols, in_chunk = i % kChunkCols;
+      expect_half_a_step(x[i], by_32[c].quants[in_chunk], by_32[c].scales[in_chunk / 32]);
+      expect_half_a_step(x[i], by_256[c].quants[in_chunk], by_256[c].scale);
+    }
+  }
+}
+
+TEST_P(OnIsa, SumsUpWhatItQuantised) {
+  for (const std::vector<float>& x : activation_cases()) {
+    for (const ChunkQ8x32& chunk : quantise<ChunkQ8x32>(table(), x)) {
+      for (size_t i = 0; i < 8; ++i) {
+        const int low = pair_sum(chunk.quants, 32 * i, 32 * i + 32);
+        const int high = pair_sum(chunk.quants, 32 * i + 2, 32 * i + 32);
+        ASSERT_EQ(chunk.pairs[i][0], low);
+        ASSERT_EQ(chunk.pairs[i][1], high);
+        ASSERT_EQ(chunk.scaled_sums[i], chunk.scales[i] * static_cast<float>(low + high));
       }
-      for (size_t s = 0; s < x.size() / sum_cols; ++s) {
-        int sum = 0;
-        for (size_t i = 0; i < sum_cols; ++i) sum += q.quants[s * sum_cols + i];
-        ASSERT_EQ(q.sums[s], sum);
+    }
+    for (const ChunkQ8x256& chunk : quantise<ChunkQ8x256>(table(), x)) {
+      for (size_t i = 0; i < 16; ++i) {
+        const int low = pair_sum(chunk.quants, 16 * i, 16 * i + 16);
+        const int high = pair_sum(chunk.quants, 16 * i + 2, 16 * i + 16);
+        ASSERT_EQ(chunk.pairs[i][0], low);
+        ASSERT_EQ(chunk.pairs[i][1], high);
+        ASSERT_EQ(chunk.sums_16[i], low + high);
       }
+      for (size_t i = 0; i < 8; ++i)
+        ASSERT_EQ(chunk.sums_32[i], chunk.sums_16[2 * i] + chunk.sums_16[2 * i + 1]);
     }
   }
 }
 
 TEST_P(OnIsa, QuantisesToTheSameBits) {
+  const auto same = [](const auto& a, const auto& b) {
+    return std::memcmp(a.data(), b.data(), a.size() * sizeof(a[0])) == 0;
+  };
   for (const std::vector<float>& x : activation_cases()) {
-    for (const auto format : {ActivationFormat::kQ8x32, ActivationFormat::kQ8x256}) {
-      const Quantised found = quantise(table(), format, x),
-                      expected = quantise(scalar(), format, x);
-      EXPECT_EQ(found.quants, expected.quants);
-      EXPECT_TRUE(same_bits(found.scales, expected.scales));
-      EXPECT_EQ(found.sums, expected.sums);
-    }
+    EXPECT_TRUE(same(quantise<ChunkQ8x32>(table(), x), quantise<ChunkQ8x32>(scalar(), x)));
+    EXPECT_TRUE(same(quantise<ChunkQ8x256>(table(), x), quantise<ChunkQ8x256>(scalar(), x)));
   }
 }
 
 TEST_P(OnIsa, RoundsTiesToEvenWhenQuantising) {
-  const std::vector<float> x = [] {
-    std::vector<float> v(32, 0.0f);
-    v[0] = 127.0f;
-    v[1] = 0.5f;
-    v[2] = 1.5f;
-    v[3] = 2.5f;
-    v[4] = -0.5f;
-    v[5] = -1.5f;
-    return v;
-  }();
-  const Quantised q = quantise(table(), ActivationFormat::kQ8x32, x);
+  std::vector<float> x(32, 0.0f);
+  const float first[] = {127.0f, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f};
+  std::copy(std::begin(first), std::end(first), x.begin());
+  const auto chunks = quantise<ChunkQ8x32>(table(), x);
   const std::vector<int8_t> expected = {127, 0, 2, 2, 0, -2};
-  EXPECT_EQ(std::vector<int8_t>(q.quants.begin(), q.quants.begin() + 6), expected);
+  EXPECT_EQ(std::vector<int8_t>(chunks[0].quants, chunks[0].quants + 6), expected);
 }
 
 TEST_P(OnIsa, NormalisesByTheRootMeanSquare) {

@@ -11,6 +11,7 @@
 
 #include "core/arena.h"
 #include "core/half.h"
+#include "cpu/kernels/activation_chunk.h"
 #include "cpu/kernels/kernel_table.h"
 #include "cpu/panel.h"
 #include "quant/blocks.h"
@@ -130,9 +131,7 @@ struct TestActivations {
   ActivationFormat format;
   size_t cols;
   std::vector<float> values;
-  std::vector<int8_t> quants;
-  std::vector<float> scales;
-  std::vector<int16_t> sums;
+  AlignedBuffer chunks;
   Activations view;
 
   TestActivations(ActivationFormat activation_format, size_t columns, size_t n_rows,
@@ -147,42 +146,42 @@ struct TestActivations {
       view.values = values.data() + 1;
       return;
     }
-    const bool by_32 = format == ActivationFormat::kQ8x32;
-    view.quant_stride = cols + 7;
-    view.scale_stride = cols / (by_32 ? 32 : 256) + 1;
-    view.sum_stride = cols / (by_32 ? 32 : 16) + 3;
-    quants.assign(3 + n_rows * view.quant_stride, 99);
-    scales.assign(1 + n_rows * view.scale_stride, NAN);
-    sums.assign(1 + n_rows * view.sum_stride, 9999);
+    view.chunk_stride = n_rows + 2;  // two rows of garbage after each chunk
+    const size_t n_chunks = (cols + kChunkCols - 1) / kChunkCols;
+    chunks = AlignedBuffer(n_chunks * view.chunk_stride * kChunkBytes);
+    std::memset(chunks.data(), 0x7F, chunks.size());
+    view.chunks = chunks.data();
     for (size_t r = 0; r < n_rows; ++r) {
-      kernel_table(Isa::kScalar)
-          .quantise(format, x.data() + r * cols, cols, quants.data() + 3 + r * view.quant_stride,
-                    scales.data() + 1 + r * view.scale_stride,
-                    sums.data() + 1 + r * view.sum_stride);
+      for (size_t col = 0; col < cols; col += kChunkCols)
+        kernel_table(Isa::kScalar)
+            .quantise(format, x.data() + r * cols + col, std::min(kChunkCols, cols - col),
+                      chunk(r, col));
     }
-    view.quants = quants.data() + 3;
-    view.scales = scales.data() + 1;
-    view.sums = sums.data() + 1;
   }
 
   /// What the quantised activation stands for.
   double at(size_t row, size_t col) const {
     if (format == ActivationFormat::kF32) return view.values[row * view.value_stride + col];
-    const size_t block = format == ActivationFormat::kQ8x32 ? 32 : 256;
-    return static_cast<double>(view.quants[row * view.quant_stride + col]) *
-           static_cast<double>(view.scales[row * view.scale_stride + col / block]);
+    const size_t i = col % kChunkCols;
+    if (format == ActivationFormat::kQ8x32) {
+      const auto& x = *reinterpret_cast<const ChunkQ8x32*>(chunk(row, col));
+      return static_cast<double>(x.quants[i]) * static_cast<double>(x.scales[i / 32]);
+    }
+    const auto& x = *reinterpret_cast<const ChunkQ8x256*>(chunk(row, col));
+    return static_cast<double>(x.quants[i]) * static_cast<double>(x.scale);
   }
   /// One row of it.
   Activations row(size_t r) const {
     Activations one = view;
     one.n_rows = 1;
     if (one.values != nullptr) one.values += r * one.value_stride;
-    if (one.quants != nullptr) {
-      one.quants += r * one.quant_stride;
-      one.scales += r * one.scale_stride;
-      one.sums += r * one.sum_stride;
-    }
+    if (one.chunks != nullptr) one.chunks += r * kChunkBytes;
     return one;
+  }
+
+ private:
+  std::byte* chunk(size_t row, size_t col) const {
+    return chunks.data() + (col / kChunkCols * view.chunk_stride + row) * kChunkBytes;
   }
 };
 

@@ -6,7 +6,8 @@
 //   kSubCols     columns that share a step
 //   kGroupCols   columns that one pass over the planes yields
 //   kMins        kNone, kBase (+ m, one per block) or kPerSub (- dmin * min)
-//   codes<C>()   columns 16 C to 16 C + 15 of a group, as dot16() wants them
+//   codes<C>()   columns 16 C to 16 C + 15 of a group, as add_unit() wants them, one unit of four
+//   each
 
 enum class Mins { kNone, kBase, kPerSub };
 
@@ -21,6 +22,7 @@ struct Codes {
   static constexpr size_t kSubCols = kColsOfSub;
   static constexpr size_t kGroupCols = kColsOfGroup;
   static constexpr Mins kMins = kKindOfMins;
+  static constexpr bool kHasScales = kLayout.n_scales != 0;
 
   // A 64-byte unit of the planes, and a vector of the small integer scales.
   [[gnu::always_inline]] static inline U8x64 low(const uint8_t* body, size_t unit) {
@@ -34,27 +36,27 @@ struct Codes {
   }
 };
 
+// The integer scales of sub-block `sub`, one byte for each row.
+template <class Q>
+[[gnu::always_inline]] inline B16 sub_scale(const uint8_t* body, size_t sub) {
+  const B16 bytes = load_16(Q::scales(body, sub));
+  if constexpr (Q::kType == Type::kQ2_K) return nibbles<0>(bytes);
+  return bytes;
+}
+
 // The step of sub-block `sub`. Products d * scale are exact in float: 11 bits times at most 8.
 template <class Q>
 [[gnu::always_inline]] inline F32x16 step_of(F32x16 d, [[maybe_unused]] const uint8_t* body,
                                              [[maybe_unused]] size_t sub) {
-  if constexpr (Q::kLayout.n_scales == 0) {
-    return d;
-  } else if constexpr (Q::kType == Type::kQ2_K) {
-    return mul(d, to_f32(bits_i32<0, 4>(load_u8(Q::scales(body, sub)))));
-  } else {
-    return mul(d, to_f32(load_i8(Q::scales(body, sub))));
-  }
+  if constexpr (Q::kHasScales) return mul(d, to_f32(signed_lanes(sub_scale<Q>(body, sub))));
+  return d;
 }
 
-// kPerSub: the min of columns 16 i to 16 i + 15.
+// kPerSub: the mins of sub-block `sub`, below 64.
 template <class Q>
-[[gnu::always_inline]] inline I32x16 min_of(const uint8_t* body, size_t i) {
-  if constexpr (Q::kType == Type::kQ2_K) {
-    return bits_i32<4, 4>(load_u8(Q::scales(body, i)));
-  } else {
-    return load_u8(Q::scales(body, 8 + i / 2));
-  }
+[[gnu::always_inline]] inline B16 sub_min(const uint8_t* body, size_t sub) {
+  if constexpr (Q::kType == Type::kQ2_K) return nibbles<4>(load_16(Q::scales(body, sub)));
+  return load_16(Q::scales(body, 8 + sub));
 }
 
 // ---- Blocks of 32. Columns 0 to 15 lie in the low nibbles, 16 to 31 in the high ones.
@@ -101,7 +103,7 @@ struct CodesQ8_0 : Codes<Type::kQ8_0, 8, 128, 32, 32, Mins::kNone> {
   }
 };
 
-// The levels of IQ4_NL and IQ4_XS as bytes: plus 128 where dot16() takes unsigned codes.
+// The levels of IQ4_NL and IQ4_XS as bytes: plus 128 where add_unit() takes unsigned codes.
 struct Iq4Levels {
   uint8_t level[16];
 };

@@ -38,18 +38,35 @@ void quantise_block(const float* x, size_t cols, int8_t* quants, float* scale) {
     store_i8(quants + i, round_to_i32(mul(load(x + i), set1(inverse))));
 }
 
-void quantise(ActivationFormat format, const float* x, size_t cols, int8_t* quants, float* scales,
-              int16_t* sums) {
-  const bool by_32 = format == ActivationFormat::kQ8x32;
-  const size_t block_cols = by_32 ? 32 : 256;
-  for (size_t b = 0; b < cols / block_cols; ++b)
-    quantise_block(x + b * block_cols, block_cols, quants + b * block_cols, scales + b);
-  const size_t sum_cols = by_32 ? 32 : 16;
-  for (size_t s = 0; s < cols / sum_cols; ++s) {
-    I32x16 sum = load_i8(reinterpret_cast<const uint8_t*>(quants + s * sum_cols));
-    if (by_32)
-      sum = add_i32(sum, load_i8(reinterpret_cast<const uint8_t*>(quants + s * sum_cols + 16)));
-    sums[s] = static_cast<int16_t>(reduce_add_i32(sum));
+void quantise_for_256(const float* x, size_t cols, ChunkQ8x256& chunk) {
+  quantise_block(x, cols, chunk.quants, &chunk.scale);
+  for (size_t i = 0; i < cols / 16; ++i) {
+    pair_sums(chunk.quants + 16 * i, chunk.pairs[i]);
+    chunk.sums_16[i] = static_cast<int16_t>(chunk.pairs[i][0] + chunk.pairs[i][1]);
+  }
+  for (size_t i = 0; i < cols / 32; ++i)
+    chunk.sums_32[i] = static_cast<int16_t>(chunk.sums_16[2 * i] + chunk.sums_16[2 * i + 1]);
+}
+
+void quantise_for_32(const float* x, size_t cols, ChunkQ8x32& chunk) {
+  for (size_t i = 0; i < cols / 32; ++i) {
+    int8_t* quants = chunk.quants + 32 * i;
+    quantise_block(x + 32 * i, 32, quants, chunk.scales + i);
+    int16_t second[2];
+    pair_sums(quants, chunk.pairs[i]);
+    pair_sums(quants + 16, second);
+    int16_t* pair = chunk.pairs[i];
+    pair[0] = static_cast<int16_t>(pair[0] + second[0]);
+    pair[1] = static_cast<int16_t>(pair[1] + second[1]);
+    chunk.scaled_sums[i] = chunk.scales[i] * static_cast<float>(pair[0] + pair[1]);
+  }
+}
+
+void quantise(ActivationFormat format, const float* x, size_t cols, std::byte* chunk) {
+  if (format == ActivationFormat::kQ8x32) {
+    quantise_for_32(x, cols, *reinterpret_cast<ChunkQ8x32*>(chunk));
+  } else {
+    quantise_for_256(x, cols, *reinterpret_cast<ChunkQ8x256*>(chunk));
   }
 }
 

@@ -24,17 +24,14 @@ enum class ActivationFormat {
   kQ8x256,  ///< int8 with one f32 scale per 256 columns: the types with blocks of 256
 };
 
-/// Borrowed rows of activations in one of the formats. Strides in elements of each array.
+/// Borrowed rows of activations in one of the formats.
 struct Activations {
   const float* values = nullptr;  ///< kF32: [n_rows, cols]
-  size_t value_stride = 0;
-  const int8_t* quants = nullptr;  ///< kQ8x*: [n_rows, cols]
-  size_t quant_stride = 0;
-  const float* scales = nullptr;  ///< kQ8x*: [n_rows, cols / 32 or 256]
-  size_t scale_stride = 0;
-  const int16_t* sums =
-      nullptr;  ///< kQ8x*: [n_rows, cols / 32 or cols / 16] sums of quants, for minimums
-  size_t sum_stride = 0;
+  size_t value_stride = 0;        ///< in floats
+  /// kQ8x*: chunk c of row r is number c * chunk_stride + r. Chunk by chunk, since a kernel goes
+  /// through all rows with the weights of one chunk in hand.
+  const std::byte* chunks = nullptr;
+  size_t chunk_stride = 0;
   size_t n_rows = 0;
 };
 
@@ -79,11 +76,9 @@ struct KernelTable {
   void (*matmul_widened)(const float* panel, size_t cols, const Activations& x, bool accumulate,
                          float* y, size_t y_stride);
 
-  /// Quantises one row: q = round to nearest even(x / scale), scale = max|x| / 127 per 32 or 256
-  /// columns. `cols` is a multiple of 32 or 256. Sums are per 32 columns for kQ8x32, per 16 for
-  /// kQ8x256.
-  void (*quantise)(ActivationFormat format, const float* x, size_t cols, int8_t* quants,
-                   float* scales, int16_t* sums);
+  /// Quantises `cols` columns of one row, at most a chunk and a multiple of the format's block, to a
+  /// chunk (activation_chunk.h). What lies beyond `cols` is undefined.
+  void (*quantise)(ActivationFormat format, const float* x, size_t cols, std::byte* chunk);
 
   /// y = x / sqrt(mean(x^2) + eps) * weight over n elements; y may be x.
   void (*rms_norm)(const float* x, const float* weight, float eps, size_t n, float* y);

@@ -2,164 +2,309 @@
 // inside their anonymous namespace and target region.
 //
 // For one activation row the sum over a row of weights runs, whatever the instruction set and the
-// number of rows, as
+// number of rows, over blocks in order,
 //
-//   y = sum over blocks b of  scale[b] * ( sum over sub-blocks s of step[s] * isum[s]  -  mins )
+//   blocks of 256:  y += scale * ( d * isum - dmin * minsum )
+//   blocks of 32:   y += d * scale * isum  (+ m * sum of activations)
 //
-// with exact integer sums isum[s] and both sums in order, each term one fused multiply-add.
-
-// M rows of activations. Row pointers are dear: only the hottest are kept, the others are found by
-// their strides.
-template <int M>
-struct RowsQ8 {
-  const int8_t* quants[M];
-  const float* scales;
-  const int16_t* sums;
-  size_t scale_stride, sum_stride;
-};
-
-template <int M>
-[[gnu::always_inline]] inline RowsQ8<M> rows_q8(const Activations& x, size_t first) {
-  RowsQ8<M> rows;
-#pragma GCC unroll 16
-  for (size_t m = 0; m < M; ++m) rows.quants[m] = x.quants + (first + m) * x.quant_stride;
-  rows.scales = x.scales + first * x.scale_stride;
-  rows.sums = x.sums + first * x.sum_stride;
-  rows.scale_stride = x.scale_stride;
-  rows.sum_stride = x.sum_stride;
-  return rows;
-}
-
-// What an integer sum over the sub-block at column `col` starts from, so that codes need no
-// centring: -kZero times the sum of its activations.
-template <class Q>
-[[gnu::always_inline]] inline I32x16 first_sum(const int16_t* sums, size_t col) {
-  if constexpr (Q::kZero == 0 || (Q::kBits == 8 && kSignedBytes)) {
-    return set1_i32(0);
-  } else if constexpr (Q::kBlockCols == 32) {
-    return set1_i32(-Q::kZero * sums[col / 32]);
-  } else if constexpr (Q::kSubCols == 16) {
-    return set1_i32(-Q::kZero * sums[col / 16]);
-  } else {
-    return set1_i32(-Q::kZero * (sums[col / 16] + sums[col / 16 + 1]));
-  }
-}
-
-// Where a block is: its body, its number, its scales.
-struct BlockAt {
-  const uint8_t* body;
-  size_t index;
-  F32x16 d;
-};
-
-// Chunks C and up (16 columns each) of one group: totals[m] += step * isum of every sub-block.
-template <class Q, int C, int M>
-[[gnu::always_inline]] inline void add_chunks(const BlockAt& block, size_t group,
-                                              const RowsQ8<M>& rows, I32x16 (&isums)[M],
-                                              F32x16 (&totals)[M]) {
-  constexpr bool kStarts = C * 16 % Q::kSubCols == 0;
-  constexpr bool kEnds = (C + 1) * 16 % Q::kSubCols == 0;
-  const size_t col_in_block = group * Q::kGroupCols + 16 * C;
-  const size_t col = block.index * Q::kBlockCols + col_in_block;
-  if constexpr (kStarts) {
-    const int16_t* sums = rows.sums;
-#pragma GCC unroll 16
-    for (int m = 0; m < M; ++m, sums += rows.sum_stride) isums[m] = first_sum<Q>(sums, col);
-  }
-  const int8_t* quants[M];
-#pragma GCC unroll 16
-  for (int m = 0; m < M; ++m) quants[m] = rows.quants[m] + col;
-  U8x64 w[4];
-  Q::template codes<C>(block.body, group, w);
-  dot16<Q::kBits>(isums, w, quants);
-  if constexpr (kEnds) {
-    const F32x16 step = step_of<Q>(block.d, block.body, col_in_block / Q::kSubCols);
-#pragma GCC unroll 16
-    for (int m = 0; m < M; ++m) totals[m] = fma(to_f32(isums[m]), step, totals[m]);
-  }
-  if constexpr ((C + 1) * 16 < Q::kGroupCols)
-    add_chunks<Q, C + 1>(block, group, rows, isums, totals);
-}
-
-// kBase: totals += m * sum of activations. kPerSub: totals -= dmin * sum of (min * sum of
-// activations).
-template <class Q, int M>
-[[gnu::always_inline]] inline void add_mins(const BlockAt& block, F32x16 second_head,
-                                            const RowsQ8<M>& rows, F32x16 (&totals)[M]) {
-  if constexpr (Q::kMins == Mins::kBase) {
-    const int16_t* sums = rows.sums + block.index;
-#pragma GCC unroll 16
-    for (int m = 0; m < M; ++m, sums += rows.sum_stride)
-      totals[m] = fma(second_head, set1(static_cast<float>(*sums)), totals[m]);
-  } else {
-    I32x16 mins[8];
-#pragma GCC unroll 8
-    for (size_t i = 0; i < 8; ++i)
-      mins[i] = pair_i16(min_of<Q>(block.body, 2 * i), min_of<Q>(block.body, 2 * i + 1));
-    const F32x16 minus_dmin = sub(set1(0), second_head);
-    const int16_t* sums = rows.sums + 16 * block.index;
-#pragma GCC unroll 16
-    for (int m = 0; m < M; ++m, sums += rows.sum_stride) {
-      I32x16 isum = set1_i32(0);
-#pragma GCC unroll 8
-      for (size_t i = 0; i < 8; ++i) isum = dot_i16(isum, mins[i], sums + 2 * i);
-      totals[m] = fma(to_f32(isum), minus_dmin, totals[m]);
-    }
-  }
-}
+// where isum (of codes times activations, times the sub-block's integer scale) and minsum are exact
+// integers, and everything else is a fixed sequence of float operations.
+//
+// A few rows take the codes straight from the panel. For many, a chunk of the panel is unpacked
+// once, into L1, and multiplies them all.
 
 // How far ahead memory is asked for. Far, and into L2 only: a body is read at several places at
 // once, and L1 has no room for all of them.
-constexpr size_t kPrefetchBytes = 16384;
+constexpr size_t kPrefetchBytes = 8192;
 
-template <class Q, int M>
-void multiply_rows(const uint8_t* panel, size_t cols, const Activations& x, size_t first_row,
-                   float* y, size_t y_stride) {
-  constexpr size_t kGroups = Q::kBlockCols / Q::kGroupCols;
-  constexpr size_t kBody = Q::kLayout.body_bytes(), kHead = Q::kLayout.head_bytes();
-  const size_t n_blocks = cols / Q::kBlockCols;
-  const auto* heads = reinterpret_cast<const std::byte*>(panel + n_blocks * kBody);
-  const RowsQ8<M> rows = rows_q8<M>(x, first_row);
-  F32x16 results[M];
+// The columns of a panel that one chunk of activations meets.
+template <class Q>
+struct PanelChunk {
+  static constexpr size_t kBody = Q::kLayout.body_bytes(), kHead = Q::kLayout.head_bytes();
+  static constexpr size_t kBlocks = kChunkCols / Q::kBlockCols;  // of a whole chunk
+
+  PanelChunk(const std::byte* panel, size_t cols, size_t index)
+      : body(reinterpret_cast<const uint8_t*>(panel) + index * kBlocks * kBody),
+        heads(panel + cols / Q::kBlockCols * kBody + index * kBlocks * kHead),
+        n_blocks(cols / Q::kBlockCols - index * kBlocks) {
+    if (n_blocks > kBlocks) n_blocks = kBlocks;
+  }
+
+  // Columns 16 C to 16 C + 15 of a group of a block.
+  template <int C>
+  [[gnu::always_inline]] inline void codes(size_t block, size_t group, U8x64 (&w)[4]) const {
+    Q::template codes<C>(body + block * kBody, group, w);
+  }
+  [[gnu::always_inline]] inline Scale scale(size_t sub) const {
+    return to_scale(sub_scale<Q>(body, sub));
+  }
+  // Mins 2 i and 2 i + 1 of each row, for dot_i16().
+  [[gnu::always_inline]] inline I32x16 min_pair(size_t i) const {
+    return pairs_of(sub_min<Q>(body, 2 * i), sub_min<Q>(body, 2 * i + 1));
+  }
+  [[gnu::always_inline]] inline F32x16 head(size_t block, size_t which) const {
+    return load_f16(heads + block * kHead + 32 * which);
+  }
+
+  // Asks for one group's share of a body and heads, as far ahead: a few lines at a time, since a
+  // core has only so many requests under way.
+  [[gnu::always_inline]] inline void prefetch_group(size_t block, size_t group) const {
+    constexpr size_t kShare = kBody / (Q::kBlockCols / Q::kGroupCols);
+    const uint8_t* ahead = body + block * kBody + group * kShare + kPrefetchBytes;
 #pragma GCC unroll 16
-  for (int m = 0; m < M; ++m) results[m] = set1(0);
-  for (size_t b = 0; b < n_blocks; ++b) {
-    const BlockAt block = {panel + b * kBody, b, load_f16(heads + b * kHead)};
-    prefetch(heads + b * kHead + kPrefetchBytes / 8);
-    I32x16 isums[M];
-    F32x16 totals[M];
-#pragma GCC unroll 16
-    for (int m = 0; m < M; ++m) totals[m] = set1(0);
-    for (size_t group = 0; group < kGroups; ++group) {
-#pragma GCC unroll 16
-      for (size_t line = 0; line < kBody / kGroups; line += 64)
-        prefetch(block.body + kPrefetchBytes + group * (kBody / kGroups) + line);
-      add_chunks<Q, 0>(block, group, rows, isums, totals);
+    for (size_t line = 0; line < kShare; line += 64) prefetch(ahead + line);
+    if (group == 0) prefetch(heads + block * kHead + kPrefetchBytes / 8);
+  }
+
+  const uint8_t* body;
+  const std::byte* heads;
+  size_t n_blocks;
+};
+
+// The same in bytes, pairs and floats, ready to be multiplied.
+struct UnpackedStore {
+  alignas(64) uint8_t codes[kChunkCols / 4][64];
+  alignas(64) uint8_t scales[16][64];
+  alignas(64) uint8_t min_pairs[8][64];
+  alignas(64) float heads[2][8][16];
+};
+
+template <class Q>
+struct UnpackedChunk {
+  template <int C>
+  [[gnu::always_inline]] inline void codes(size_t block, size_t group, U8x64 (&w)[4]) const {
+    const size_t unit = (block * Q::kBlockCols + group * Q::kGroupCols) / 4 + 4 * C;
+#pragma GCC unroll 4
+    for (size_t u = 0; u < 4; ++u) w[u] = load_bytes(store->codes[unit + u]);
+  }
+  [[gnu::always_inline]] inline Scale scale(size_t sub) const {
+    return load_i32(store->scales[sub]);
+  }
+  [[gnu::always_inline]] inline I32x16 min_pair(size_t i) const {
+    return load_i32(store->min_pairs[i]);
+  }
+  [[gnu::always_inline]] inline F32x16 head(size_t block, size_t which) const {
+    return load(store->heads[which][block]);
+  }
+
+  void prefetch_group(size_t, size_t) const {}
+
+  const UnpackedStore* store;
+  size_t n_blocks;
+};
+
+template <class Q, int C>
+[[gnu::always_inline]] inline void unpack_codes(const PanelChunk<Q>& chunk, size_t block,
+                                                size_t group, UnpackedStore& out) {
+  U8x64 w[4];
+  chunk.template codes<C>(block, group, w);
+  const size_t unit = (block * Q::kBlockCols + group * Q::kGroupCols) / 4 + 4 * C;
+#pragma GCC unroll 4
+  for (size_t u = 0; u < 4; ++u) store_bytes(out.codes[unit + u], w[u]);
+  if constexpr ((C + 1) * 16 < Q::kGroupCols) unpack_codes<Q, C + 1>(chunk, block, group, out);
+}
+
+template <class Q>
+UnpackedChunk<Q> unpack(const PanelChunk<Q>& chunk, UnpackedStore& out) {
+  for (size_t block = 0; block < chunk.n_blocks; ++block) {
+    for (size_t group = 0; group < Q::kBlockCols / Q::kGroupCols; ++group) {
+      chunk.prefetch_group(block, group);
+      unpack_codes<Q, 0>(chunk, block, group, out);
     }
-    if constexpr (Q::kMins != Mins::kNone)
-      add_mins<Q>(block, load_f16(heads + b * kHead + 32), rows, totals);
-    const float* scales = rows.scales + b;
+    for (size_t h = 0; h < Q::kLayout.n_heads; ++h)
+      store(out.heads[h][block], chunk.head(block, h));
+  }
+  if constexpr (Q::kHasScales) {
+    for (size_t sub = 0; sub < kChunkCols / Q::kSubCols; ++sub)
+      store_i32(out.scales[sub], chunk.scale(sub));
+  }
+  if constexpr (Q::kMins == Mins::kPerSub) {
+    for (size_t i = 0; i < kChunkCols / Q::kSubCols / 2; ++i)
+      store_i32(out.min_pairs[i], chunk.min_pair(i));
+  }
+  return {&out, chunk.n_blocks};
+}
+
+// What the codes of Q count from where add_unit() is concerned.
+template <class Q>
+constexpr int kZeroOf = Q::kBits == 8 && kSignedBytes ? 0 : Q::kZero;
+
+// Columns that one SubSum gathers.
+template <class Q>
+constexpr size_t kSumColsOf =
+    Q::kSubCols < kSumCols<Q::kBits, kZeroOf<Q>> ? Q::kSubCols : kSumCols<Q::kBits, kZeroOf<Q>>;
+
+template <class Q>
+[[gnu::always_inline]] inline SubSum start_sum_at(const ChunkQ8x256& x, size_t col) {
+  SubSum sum = start_sum<kZeroOf<Q>>(x.pairs[col / 16]);
+  if constexpr (kZeroOf<Q> != 0 && kSumColsOf<Q> == 32)
+    sum = add_i32(sum, start_sum<kZeroOf<Q>>(x.pairs[col / 16 + 1]));
+  return sum;
+}
+template <class Q>
+[[gnu::always_inline]] inline SubSum start_sum_at(const ChunkQ8x32& x, size_t col) {
+  return start_sum<kZeroOf<Q>>(x.pairs[col / 32]);
+}
+
+// Chunks C and up (16 columns each) of one group: totals[m] += scale * isum of every sub-block.
+template <class Q, int C, int M, class Weights, class Chunk>
+[[gnu::always_inline]] inline void add_columns(const Weights& weights, size_t block, size_t group,
+                                               const Chunk* x, SubSum (&sums)[M],
+                                               I32x16 (&totals)[M]) {
+  const size_t col = block * Q::kBlockCols + group * Q::kGroupCols + 16 * C;
+  if constexpr (C * 16 % kSumColsOf<Q> == 0) {
 #pragma GCC unroll 16
-    for (int m = 0; m < M; ++m, scales += rows.scale_stride)
-      results[m] = fma(totals[m], set1(*scales), results[m]);
+    for (int m = 0; m < M; ++m) sums[m] = start_sum_at<Q>(x[m], col);
+  }
+  U8x64 w[4];
+  weights.template codes<C>(block, group, w);
+#pragma GCC unroll 4
+  for (size_t u = 0; u < 4; ++u) {
+#pragma GCC unroll 16
+    for (int m = 0; m < M; ++m) add_unit<Q::kBits>(sums[m], w[u], x[m].quants + col + 4 * u);
+  }
+  if constexpr ((C + 1) * 16 % kSumColsOf<Q> == 0) {
+    if constexpr (Q::kHasScales) {
+      const Scale scale = weights.scale(col / Q::kSubCols);
+#pragma GCC unroll 16
+      for (int m = 0; m < M; ++m) totals[m] = add_scaled<Q::kBits>(totals[m], sums[m], scale);
+    } else {
+#pragma GCC unroll 16
+      for (int m = 0; m < M; ++m) totals[m] = add_i32(totals[m], to_i32<Q::kBits>(sums[m]));
+    }
+  }
+  if constexpr ((C + 1) * 16 < Q::kGroupCols)
+    add_columns<Q, C + 1>(weights, block, group, x, sums, totals);
+}
+
+template <class Q, int M, class Weights, class Chunk>
+[[gnu::always_inline]] inline void sum_block(const Weights& weights, size_t block, const Chunk* x,
+                                             I32x16 (&totals)[M]) {
+  SubSum sums[M];
+#pragma GCC unroll 16
+  for (int m = 0; m < M; ++m) totals[m] = set1_i32(0);
+  for (size_t group = 0; group < Q::kBlockCols / Q::kGroupCols; ++group) {
+    weights.prefetch_group(block, group);
+    add_columns<Q, 0>(weights, block, group, x, sums, totals);
+  }
+}
+
+// The sums of activations that the mins of Q multiply.
+template <class Q>
+inline const int16_t* min_sums(const ChunkQ8x256& x) {
+  return Q::kSubCols == 32 ? x.sums_32 : x.sums_16;
+}
+
+// results[m] += the chunk's columns · x[m].
+template <class Q, int M, class Weights>
+[[gnu::always_inline]] inline void add_chunk(const Weights& weights, const ChunkQ8x256* x,
+                                             F32x16 (&results)[M]) {
+  I32x16 totals[M];
+  sum_block<Q>(weights, 0, x, totals);
+  const F32x16 d = weights.head(0, 0);
+  F32x16 sums[M];
+#pragma GCC unroll 16
+  for (int m = 0; m < M; ++m) sums[m] = mul(d, to_f32(totals[m]));
+  if constexpr (Q::kMins == Mins::kPerSub) {
+    I32x16 minsums[M];
+#pragma GCC unroll 16
+    for (int m = 0; m < M; ++m) minsums[m] = set1_i32(0);
+#pragma GCC unroll 8
+    for (size_t i = 0; i < kChunkCols / Q::kSubCols / 2; ++i) {
+      const I32x16 pair = weights.min_pair(i);
+#pragma GCC unroll 16
+      for (int m = 0; m < M; ++m) minsums[m] = dot_i16(minsums[m], pair, min_sums<Q>(x[m]) + 2 * i);
+    }
+    const F32x16 minus_dmin = sub(set1(0), weights.head(0, 1));
+#pragma GCC unroll 16
+    for (int m = 0; m < M; ++m) sums[m] = fma(minus_dmin, to_f32(minsums[m]), sums[m]);
   }
 #pragma GCC unroll 16
-  for (size_t m = 0; m < M; ++m) store(y + (first_row + m) * y_stride, results[m]);
+  for (int m = 0; m < M; ++m) results[m] = fma(sums[m], set1(x[m].scale), results[m]);
 }
+
+template <class Q, int M, class Weights>
+[[gnu::always_inline]] inline void add_chunk(const Weights& weights, const ChunkQ8x32* x,
+                                             F32x16 (&results)[M]) {
+  for (size_t block = 0; block < weights.n_blocks; ++block) {
+    I32x16 totals[M];
+    sum_block<Q>(weights, block, x, totals);
+    const F32x16 d = weights.head(block, 0);
+#pragma GCC unroll 16
+    for (int m = 0; m < M; ++m)
+      results[m] = fma(to_f32(totals[m]), mul(d, set1(x[m].scales[block])), results[m]);
+    if constexpr (Q::kMins == Mins::kBase) {
+      const F32x16 base = weights.head(block, 1);
+#pragma GCC unroll 16
+      for (int m = 0; m < M; ++m) results[m] = fma(base, set1(x[m].scaled_sums[block]), results[m]);
+    }
+  }
+}
+
+template <class Q>
+using ChunkOf = std::conditional_t<Q::kBlockCols == 32, ChunkQ8x32, ChunkQ8x256>;
 
 // The next smaller tile that a function is made for.
 constexpr int smaller_tile(int m) { return m > 8 ? 8 : m > 6 ? 6 : m > 4 ? 4 : m - 1; }
 
+// Few rows: M at a time go through the whole panel.
 template <class Q, int M>
-void multiply_from(size_t row, const uint8_t* panel, size_t cols, const Activations& x, float* y,
-                   size_t y_stride) {
-  for (; row + M <= x.n_rows; row += M) multiply_rows<Q, M>(panel, cols, x, row, y, y_stride);
-  if constexpr (M > 1) multiply_from<Q, smaller_tile(M)>(row, panel, cols, x, y, y_stride);
+void multiply_few(const std::byte* panel, size_t cols, const Activations& x, size_t row, float* y,
+                  size_t y_stride) {
+  for (; row + M <= x.n_rows; row += M) {
+    const auto* chunks = reinterpret_cast<const ChunkOf<Q>*>(x.chunks) + row;
+    F32x16 results[M];
+#pragma GCC unroll 16
+    for (int m = 0; m < M; ++m) results[m] = set1(0);
+    for (size_t c = 0; c * kChunkCols < cols; ++c, chunks += x.chunk_stride) {
+      const PanelChunk<Q> weights(panel, cols, c);
+      add_chunk<Q>(weights, chunks, results);
+    }
+#pragma GCC unroll 16
+    for (size_t m = 0; m < M; ++m) store(y + (row + m) * y_stride, results[m]);
+  }
+  if constexpr (M > 1) multiply_few<Q, smaller_tile(M)>(panel, cols, x, row, y, y_stride);
+}
+
+// Many rows: y[row][0..15] += one unpacked chunk · row, M rows at a time.
+template <class Q, int M>
+void add_to_rows(const UnpackedChunk<Q>& weights, const ChunkOf<Q>* x, size_t row, size_t n_rows,
+                 float* y) {
+  for (; row + M <= n_rows; row += M) {
+    F32x16 results[M];
+#pragma GCC unroll 16
+    for (size_t m = 0; m < M; ++m) results[m] = load(y + 16 * (row + m));
+    add_chunk<Q>(weights, x + row, results);
+#pragma GCC unroll 16
+    for (size_t m = 0; m < M; ++m) store(y + 16 * (row + m), results[m]);
+  }
+  if constexpr (M > 1) add_to_rows<Q, smaller_tile(M)>(weights, x, row, n_rows, y);
+}
+
+template <class Q>
+void multiply_many(const std::byte* panel, size_t cols, const Activations& x, size_t first_row,
+                   size_t n_rows, float* y, size_t y_stride) {
+  UnpackedStore store_of_chunk;
+  alignas(64) float results[kManyRows][16];
+  for (size_t row = 0; row < n_rows; ++row) store(results[row], set1(0));
+  const auto* chunks = reinterpret_cast<const ChunkOf<Q>*>(x.chunks) + first_row;
+  for (size_t c = 0; c * kChunkCols < cols; ++c, chunks += x.chunk_stride) {
+    const PanelChunk<Q> packed(panel, cols, c);
+    add_to_rows<Q, kRowTile>(unpack(packed, store_of_chunk), chunks, 0, n_rows, results[0]);
+  }
+  for (size_t row = 0; row < n_rows; ++row)
+    store(y + (first_row + row) * y_stride, load(results[row]));
 }
 
 template <class Q>
 void matmul(const std::byte* panel, size_t cols, const Activations& x, float* y, size_t y_stride) {
-  multiply_from<Q, kRowTile>(0, reinterpret_cast<const uint8_t*>(panel), cols, x, y, y_stride);
+  size_t row = 0;
+  while (x.n_rows - row > kFewRows) {
+    const size_t n = x.n_rows - row < kManyRows ? x.n_rows - row : kManyRows;
+    multiply_many<Q>(panel, cols, x, row, n, y, y_stride);
+    row += n;
+  }
+  multiply_few<Q, kRowTile>(panel, cols, x, row, y, y_stride);
 }
 
 // ---- To floats: the operations of unpack() in its order.
@@ -179,6 +324,12 @@ template <class Q, int B>
   store(out + 16 * B, weight);
 }
 
+// Where a block is: its body and its scales.
+struct BlockAt {
+  const uint8_t* body;
+  F32x16 d;
+};
+
 template <class Q, int C>
 [[gnu::always_inline]] inline void widen_chunks(const BlockAt& block, F32x16 second_head,
                                                 size_t group, float* out) {
@@ -186,7 +337,8 @@ template <class Q, int C>
   const F32x16 step = step_of<Q>(block.d, block.body, col_in_block / Q::kSubCols);
   F32x16 min = second_head;
   if constexpr (Q::kMins == Mins::kPerSub)
-    min = mul(second_head, to_f32(min_of<Q>(block.body, col_in_block / 16)));
+    min =
+        mul(second_head, to_f32(signed_lanes(sub_min<Q>(block.body, col_in_block / Q::kSubCols))));
   U8x64 w[4];
   Q::template codes<C>(block.body, group, w);
   float* column = out + 16 * col_in_block;
@@ -208,7 +360,7 @@ void widen(const std::byte* panel, size_t cols, size_t first_col, size_t n_cols,
   for (size_t col = first_col; col < first_col + n_cols; col += Q::kBlockCols) {
     const size_t b = col / Q::kBlockCols;
     const std::byte* head = heads + b * kHead;
-    const BlockAt block = {reinterpret_cast<const uint8_t*>(panel) + b * kBody, b, load_f16(head)};
+    const BlockAt block = {reinterpret_cast<const uint8_t*>(panel) + b * kBody, load_f16(head)};
     const F32x16 second_head = Q::kLayout.n_heads == 2 ? load_f16(head + 32) : set1(0);
     for (size_t group = 0; group < Q::kBlockCols / Q::kGroupCols; ++group)
       widen_chunks<Q, 0>(block, second_head, group, out + 16 * (col - first_col));

@@ -3,6 +3,8 @@
 // region.
 
 constexpr int kRowTile = 4;
+constexpr size_t kFewRows = 4;
+constexpr size_t kManyRows = 64;
 constexpr int kFloatRowTile = 3;
 constexpr int kQueryTile = 2;
 constexpr int kKeyTile = 2;

@@ -31,21 +31,6 @@ using U8x64 = I32x16;
   return {_mm256_castsi256_ps(_mm256_slli_epi32(exponent.low, 23)),
           _mm256_castsi256_ps(_mm256_slli_epi32(exponent.high, 23))};
 }
-[[gnu::always_inline]] inline int32_t reduce_add_i32(I32x16 a) {
-  const __m256i eight = _mm256_add_epi32(a.low, a.high);
-  const __m128i four =
-      _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
-  const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
-  return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xB1)));
-}
-[[gnu::always_inline]] inline I32x16 load_u8(const uint8_t* from) {
-  const __m128i bytes = load_16_bytes(from);
-  return {_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8))};
-}
-[[gnu::always_inline]] inline I32x16 load_i8(const uint8_t* from) {
-  const __m128i bytes = load_16_bytes(from);
-  return {_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8))};
-}
 [[gnu::always_inline]] inline void store_i8(int8_t* to, I32x16 v) {
   // Within every 128 bits the four low bytes go to the front; then the four parts are put in order.
   const __m256i pick = _mm256_broadcastsi128_si256(
@@ -56,15 +41,19 @@ using U8x64 = I32x16;
       _mm_unpacklo_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
 }
-template <int From, int Width>
-[[gnu::always_inline]] inline I32x16 bits_i32(I32x16 v) {
-  const __m256i mask = _mm256_set1_epi32((1 << Width) - 1);
-  return {_mm256_and_si256(_mm256_srli_epi32(v.low, From), mask),
-          _mm256_and_si256(_mm256_srli_epi32(v.high, From), mask)};
+using B16 = __m128i;
+
+[[gnu::always_inline]] inline B16 load_16(const uint8_t* from) { return load_16_bytes(from); }
+template <int From>
+[[gnu::always_inline]] inline B16 nibbles(B16 v) {
+  return _mm_and_si128(_mm_srli_epi16(v, From), _mm_set1_epi8(15));
 }
-[[gnu::always_inline]] inline I32x16 pair_i16(I32x16 even, I32x16 odd) {
-  return {_mm256_or_si256(even.low, _mm256_slli_epi32(odd.low, 16)),
-          _mm256_or_si256(even.high, _mm256_slli_epi32(odd.high, 16))};
+[[gnu::always_inline]] inline I32x16 signed_lanes(B16 v) {
+  return {_mm256_cvtepi8_epi32(v), _mm256_cvtepi8_epi32(_mm_srli_si128(v, 8))};
+}
+[[gnu::always_inline]] inline I32x16 pairs_of(B16 even, B16 odd) {
+  return {_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(even, odd)),
+          _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(even, odd))};
 }
 [[gnu::always_inline]] inline __m256i broadcast_4_bytes(const void* from) {
   int32_t word = 0;
@@ -125,40 +114,84 @@ template <int B>
           _mm256_castsi256_ps(_mm256_and_si256(v.high, mask))};
 }
 
-// Eight rows of dot16(). maddubs adds products of two columns in 16 bits and would saturate above
-// 32767: 4-bit codes leave room for four such sums (4 * 2 * 15 * 127), 5-bit codes too, 6-bit codes
-// for two. Bytes are signed here: |w| times a with the sign of w stays within 128 * 127 * 2.
-template <int Bits>
-[[gnu::always_inline]] inline __m256i dot16_half(__m256i w0, __m256i w1, __m256i w2, __m256i w3,
-                                                 const int8_t* a) {
-  const __m256i a0 = broadcast_4_bytes(a), a1 = broadcast_4_bytes(a + 4);
-  const __m256i a2 = broadcast_4_bytes(a + 8), a3 = broadcast_4_bytes(a + 12);
-  const __m256i ones = _mm256_set1_epi16(1);
-  if constexpr (Bits == 8) {
-    const __m256i p0 = _mm256_maddubs_epi16(_mm256_abs_epi8(w0), _mm256_sign_epi8(a0, w0));
-    const __m256i p1 = _mm256_maddubs_epi16(_mm256_abs_epi8(w1), _mm256_sign_epi8(a1, w1));
-    const __m256i p2 = _mm256_maddubs_epi16(_mm256_abs_epi8(w2), _mm256_sign_epi8(a2, w2));
-    const __m256i p3 = _mm256_maddubs_epi16(_mm256_abs_epi8(w3), _mm256_sign_epi8(a3, w3));
-    return _mm256_add_epi32(
-        _mm256_add_epi32(_mm256_madd_epi16(p0, ones), _mm256_madd_epi16(p1, ones)),
-        _mm256_add_epi32(_mm256_madd_epi16(p2, ones), _mm256_madd_epi16(p3, ones)));
-  } else {
-    const __m256i p0 = _mm256_add_epi16(_mm256_maddubs_epi16(w0, a0), _mm256_maddubs_epi16(w1, a1));
-    const __m256i p1 = _mm256_add_epi16(_mm256_maddubs_epi16(w2, a2), _mm256_maddubs_epi16(w3, a3));
-    if constexpr (Bits == 6)
-      return _mm256_add_epi32(_mm256_madd_epi16(p0, ones), _mm256_madd_epi16(p1, ones));
-    return _mm256_madd_epi16(_mm256_add_epi16(p0, p1), ones);
-  }
+[[gnu::always_inline]] inline void store_bytes(uint8_t* to, U8x64 v) {
+  auto* halves = reinterpret_cast<__m256i*>(to);
+  _mm256_storeu_si256(halves, v.low);
+  _mm256_storeu_si256(halves + 1, v.high);
 }
-template <int Bits, int M>
-[[gnu::always_inline]] inline void dot16(I32x16 (&sums)[M], const U8x64 (&w)[4],
-                                         const int8_t* const (&a)[M]) {
-#pragma GCC unroll 8
-  for (int m = 0; m < M; ++m) {
-    const __m256i low = dot16_half<Bits>(w[0].low, w[1].low, w[2].low, w[3].low, a[m]);
-    const __m256i high = dot16_half<Bits>(w[0].high, w[1].high, w[2].high, w[3].high, a[m]);
-    sums[m] = add_i32(sums[m], {low, high});
+[[gnu::always_inline]] inline I32x16 load_i32(const void* from) {
+  return load_bytes(static_cast<const uint8_t*>(from));
+}
+[[gnu::always_inline]] inline void store_i32(void* to, I32x16 v) {
+  store_bytes(static_cast<uint8_t*>(to), v);
+}
+
+// A lane of a SubSum is two 16-bit numbers, for columns 0, 1 and for columns 2, 3 mod 4; 8-bit
+// codes need all 32 bits. maddubs multiplies two columns and adds them up with saturation, which
+// codes below 128 never meet; the sums of its results may wrap around on their way, as long as in
+// the end they fit: (code - Zero) * 127 over half of the columns must stay below 2^15.
+using SubSum = I32x16;
+using Scale = I32x16;  // twice in a lane, as 16-bit numbers
+
+[[gnu::always_inline]] inline Scale to_scale(B16 v) {
+  return {_mm256_cvtepi8_epi16(_mm_unpacklo_epi8(v, v)),
+          _mm256_cvtepi8_epi16(_mm_unpackhi_epi8(v, v))};
+}
+
+template <int Bits, int Zero>
+constexpr size_t kSumCols = Bits == 8                               ? 256
+                            : Bits == 6 || (Bits == 5 && Zero == 0) ? 16
+                                                                    : 32;
+
+template <int Zero>
+[[gnu::always_inline]] inline SubSum start_sum(const int16_t* pair) {
+  if constexpr (Zero == 0) return set1_i32(0);
+  static_assert(Zero == 0 || Zero == 4 || Zero == 8 || Zero == 16 || Zero == 32);
+  const __m256i offset =
+      _mm256_sub_epi16(_mm256_setzero_si256(),
+                       _mm256_slli_epi16(broadcast_4_bytes(pair), __builtin_ctz(Zero | 0x100)));
+  return {offset, offset};
+}
+// Without the empty statement g++ turns the chain of sums into a tree, computes all products first
+// and keeps them in memory: half the speed.
+template <int Bits>
+[[gnu::always_inline]] inline __m256i add_products(__m256i sum, __m256i w, __m256i a) {
+  if constexpr (Bits == 8) {  // signed: |w| times a with the sign of w stays within 128 * 127 * 2
+    const __m256i products = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w));
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
+  } else {
+    sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(w, a));
   }
+  asm("" : "+x"(sum));
+  return sum;
+}
+template <int Bits>
+[[gnu::always_inline]] inline void add_unit(SubSum& sum, U8x64 w, const int8_t* a) {
+  const __m256i four = broadcast_4_bytes(a);
+  sum.low = add_products<Bits>(sum.low, w.low, four);
+  sum.high = add_products<Bits>(sum.high, w.high, four);
+}
+template <int Bits>
+[[gnu::always_inline]] inline I32x16 to_i32(SubSum sum) {
+  if constexpr (Bits == 8) return sum;
+  const __m256i ones = _mm256_set1_epi16(1);
+  return {_mm256_madd_epi16(sum.low, ones), _mm256_madd_epi16(sum.high, ones)};
+}
+template <int Bits>
+[[gnu::always_inline]] inline I32x16 add_scaled(I32x16 total, SubSum sum, Scale scale) {
+  if constexpr (Bits == 8) {
+    return add_i32(total, {_mm256_mullo_epi32(sum.low, _mm256_srai_epi32(scale.low, 16)),
+                           _mm256_mullo_epi32(sum.high, _mm256_srai_epi32(scale.high, 16))});
+  }
+  return add_i32(total,
+                 {_mm256_madd_epi16(sum.low, scale.low), _mm256_madd_epi16(sum.high, scale.high)});
+}
+[[gnu::always_inline]] inline void pair_sums(const int8_t* a, int16_t* pair) {
+  __m128i sums = _mm_maddubs_epi16(_mm_set1_epi8(1), load_16_bytes(a));
+  sums = _mm_add_epi16(sums, _mm_shuffle_epi32(sums, 0x4E));
+  sums = _mm_add_epi16(sums, _mm_shuffle_epi32(sums, 0xB1));
+  const int both = _mm_cvtsi128_si32(sums);
+  std::memcpy(pair, &both, sizeof(both));
 }
 
 [[gnu::always_inline]] inline void prefetch(const void* address) {

@@ -2,6 +2,8 @@
 // table_avx512.cpp inside its anonymous namespace and target region.
 
 constexpr int kRowTile = 8;
+constexpr size_t kFewRows = 8;
+constexpr size_t kManyRows = 64;
 constexpr int kFloatRowTile = 8;
 constexpr int kQueryTile = 4;
 constexpr int kKeyTile = 4;

@@ -15,24 +15,22 @@ using U8x64 = __m512i;
 [[gnu::always_inline]] inline F32x16 power_of_2(I32x16 n) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(add_i32(n, set1_i32(127)), 23));
 }
-[[gnu::always_inline]] inline int32_t reduce_add_i32(I32x16 a) {
-  return _mm512_reduce_add_epi32(a);
-}
-[[gnu::always_inline]] inline I32x16 load_u8(const uint8_t* from) {
-  return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
-}
-[[gnu::always_inline]] inline I32x16 load_i8(const uint8_t* from) {
-  return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
-}
 [[gnu::always_inline]] inline void store_i8(int8_t* to, I32x16 v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(v));
 }
-template <int From, int Width>
-[[gnu::always_inline]] inline I32x16 bits_i32(I32x16 v) {
-  return _mm512_and_si512(_mm512_srli_epi32(v, From), set1_i32((1 << Width) - 1));
+using B16 = __m128i;
+
+[[gnu::always_inline]] inline B16 load_16(const uint8_t* from) {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
 }
-[[gnu::always_inline]] inline I32x16 pair_i16(I32x16 even, I32x16 odd) {
-  return _mm512_or_si512(even, _mm512_slli_epi32(odd, 16));
+template <int From>
+[[gnu::always_inline]] inline B16 nibbles(B16 v) {
+  return _mm_and_si128(_mm_srli_epi16(v, From), _mm_set1_epi8(15));
+}
+[[gnu::always_inline]] inline I32x16 signed_lanes(B16 v) { return _mm512_cvtepi8_epi32(v); }
+[[gnu::always_inline]] inline I32x16 pairs_of(B16 even, B16 odd) {
+  return _mm512_cvtepu8_epi16(
+      _mm256_set_m128i(_mm_unpackhi_epi8(even, odd), _mm_unpacklo_epi8(even, odd)));
 }
 [[gnu::always_inline]] inline I32x16 broadcast_4_bytes(const void* from) {
   int32_t word = 0;
@@ -78,15 +76,42 @@ template <int B>
   return _mm512_castsi512_ps(_mm512_and_si512(v, set1_i32(static_cast<int32_t>(0xFFFF0000u))));
 }
 
-template <int Bits, int M>
-[[gnu::always_inline]] inline void dot16(I32x16 (&sums)[M], const U8x64 (&w)[4],
-                                         const int8_t* const (&a)[M]) {
-#pragma GCC unroll 4
-  for (int u = 0; u < 4; ++u) {
-#pragma GCC unroll 16
-    for (int m = 0; m < M; ++m)
-      sums[m] = _mm512_dpbusd_epi32(sums[m], w[u], broadcast_4_bytes(a[m] + 4 * u));
-  }
+[[gnu::always_inline]] inline void store_bytes(uint8_t* to, U8x64 v) { _mm512_storeu_si512(to, v); }
+[[gnu::always_inline]] inline I32x16 load_i32(const void* from) { return _mm512_loadu_si512(from); }
+[[gnu::always_inline]] inline void store_i32(void* to, I32x16 v) { _mm512_storeu_si512(to, v); }
+
+using SubSum = I32x16;
+using Scale = I32x16;
+
+[[gnu::always_inline]] inline Scale to_scale(B16 v) { return signed_lanes(v); }
+
+template <int Bits, int Zero>
+constexpr size_t kSumCols = 256;
+
+template <int Zero>
+[[gnu::always_inline]] inline SubSum start_sum(const int16_t* pair) {
+  if constexpr (Zero == 0) return set1_i32(0);
+  return _mm512_dpwssd_epi32(set1_i32(0), broadcast_4_bytes(pair), _mm512_set1_epi16(-Zero));
+}
+template <int Bits>
+[[gnu::always_inline]] inline void add_unit(SubSum& sum, U8x64 w, const int8_t* a) {
+  sum = _mm512_dpbusd_epi32(sum, w, broadcast_4_bytes(a));
+}
+template <int Bits>
+[[gnu::always_inline]] inline I32x16 to_i32(SubSum sum) {
+  return sum;
+}
+template <int Bits>
+[[gnu::always_inline]] inline I32x16 add_scaled(I32x16 total, SubSum sum, Scale scale) {
+  return add_i32(total, _mm512_mullo_epi32(sum, scale));
+}
+[[gnu::always_inline]] inline void pair_sums(const int8_t* a, int16_t* pair) {
+  __m128i sums =
+      _mm_maddubs_epi16(_mm_set1_epi8(1), _mm_loadu_si128(reinterpret_cast<const __m128i*>(a)));
+  sums = _mm_add_epi16(sums, _mm_shuffle_epi32(sums, 0x4E));
+  sums = _mm_add_epi16(sums, _mm_shuffle_epi32(sums, 0xB1));
+  const int both = _mm_cvtsi128_si32(sums);
+  std::memcpy(pair, &both, sizeof(both));
 }
 
 [[gnu::always_inline]] inline void prefetch(const void* address) {

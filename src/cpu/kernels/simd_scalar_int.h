@@ -1,6 +1,6 @@
 // 16 integers and 64 bytes in plain C++, and what each function means; see simd_scalar_float.h.
 
-constexpr bool kSignedBytes = false;  // 8-bit codes enter dot16() as signed numbers
+constexpr bool kSignedBytes = false;  // 8-bit codes enter add_unit() as signed numbers
 
 struct I32x16 {
   int32_t lane[16];
@@ -42,35 +42,35 @@ inline I32x16 bits_of(const F32x16& a) { return std::bit_cast<I32x16>(a); }
     v.lane[i] = std::bit_cast<float>((static_cast<uint32_t>(n.lane[i]) + 127u) << 23);
   return v;
 }
-inline int32_t reduce_add_i32(const I32x16& a) {
-  int32_t sum = 0;
-  for (const int32_t lane : a.lane) sum += lane;
-  return sum;
-}
-// 16 bytes, unsigned or signed, to lanes; and the lowest byte of each lane to memory.
-[[gnu::noinline]] I32x16 load_u8(const uint8_t* from) {
-  I32x16 v;
-  for (int i = 0; i < 16; ++i) v.lane[i] = from[i];
-  return v;
-}
-[[gnu::noinline]] I32x16 load_i8(const uint8_t* from) {
-  I32x16 v;
-  for (int i = 0; i < 16; ++i) v.lane[i] = static_cast<int8_t>(from[i]);
-  return v;
-}
+// The lowest byte of each lane.
 inline void store_i8(int8_t* to, const I32x16& v) {
   for (int i = 0; i < 16; ++i) to[i] = static_cast<int8_t>(v.lane[i]);
 }
-// Bits [From, From + Width) of each lane.
-template <int From, int Width>
-[[gnu::noinline]] I32x16 bits_i32(I32x16 v) {
-  for (int32_t& lane : v.lane) lane = lane >> From & ((1 << Width) - 1);
+// Sixteen bytes: a small integer for each row.
+struct B16 {
+  uint8_t byte[16];
+};
+inline B16 load_16(const uint8_t* from) {
+  B16 v;
+  std::memcpy(v.byte, from, sizeof(v.byte));
   return v;
 }
-// Lane = even | odd << 16, for dot_i16().
-[[gnu::noinline]] I32x16 pair_i16(I32x16 even, const I32x16& odd) {
-  for (int i = 0; i < 16; ++i) even.lane[i] |= odd.lane[i] << 16;
-  return even;
+// Bits From to From + 3 of each byte; From is 0 or 4.
+template <int From>
+inline B16 nibbles(B16 v) {
+  for (uint8_t& byte : v.byte) byte = byte >> From & 15;
+  return v;
+}
+[[gnu::noinline]] I32x16 signed_lanes(const B16& v) {
+  I32x16 out;
+  for (int i = 0; i < 16; ++i) out.lane[i] = static_cast<int8_t>(v.byte[i]);
+  return out;
+}
+// Lane = even | odd << 16, of unsigned bytes, for dot_i16().
+[[gnu::noinline]] I32x16 pairs_of(const B16& even, const B16& odd) {
+  I32x16 out;
+  for (int i = 0; i < 16; ++i) out.lane[i] = even.byte[i] | odd.byte[i] << 16;
+  return out;
 }
 // acc + low half * factors[0] + high half * factors[1].
 [[gnu::noinline]] I32x16 dot_i16(I32x16 acc, const I32x16& pairs, const int16_t* factors) {
@@ -139,16 +139,56 @@ inline F32x16 high_bf16(const U8x64& v) {
   return out;
 }
 
-// sums[m] += codes · a[m]: sixteen columns of sixteen rows times 16 int8 activations. w[u] holds,
-// in the bytes of its lanes, columns 4u to 4u + 3. Bits says how large the codes are: 8 means any
-// byte.
-template <int Bits, int M>
-[[gnu::noinline]] void dot16(I32x16 (&sums)[M], const U8x64 (&w)[4], const int8_t* const (&a)[M]) {
-  for (int m = 0; m < M; ++m) {
-    for (int i = 0; i < 16; ++i) {
-      for (int k = 0; k < 16; ++k) sums[m].lane[i] += w[k / 4].byte[4 * i + k % 4] * a[m][k];
-    }
+inline void store_bytes(uint8_t* to, const U8x64& v) { std::memcpy(to, v.byte, sizeof(v.byte)); }
+inline I32x16 load_i32(const void* from) {
+  I32x16 v;
+  std::memcpy(v.lane, from, sizeof(v.lane));
+  return v;
+}
+inline void store_i32(void* to, const I32x16& v) { std::memcpy(to, v.lane, sizeof(v.lane)); }
+
+// ---- Dot products of codes and activations, for 16 rows. A SubSum gathers them over columns that
+// share a step; what it is made of is the instruction set's own affair, the sum that comes out is
+// exact.
+
+using SubSum = I32x16;
+using Scale = I32x16;  // signed bytes of the rows as add_scaled() wants them
+
+inline Scale to_scale(const B16& v) { return signed_lanes(v); }
+
+// Columns that a SubSum has room for, if the codes have so many bits and count from Zero.
+template <int Bits, int Zero>
+constexpr size_t kSumCols = 256;
+
+// The sum for codes that count from Zero begins with -Zero times the sum of the activations, of
+// which `pair` holds two parts (activation_chunk.h).
+template <int Zero>
+[[gnu::noinline]] SubSum start_sum(const int16_t* pair) {
+  return set1_i32(-Zero * (pair[0] + pair[1]));
+}
+// sum += codes · a: four columns, which w holds in the bytes of its lanes.
+template <int Bits>
+[[gnu::noinline]] void add_unit(SubSum& sum, const U8x64& w, const int8_t* a) {
+  for (int i = 0; i < 16; ++i) {
+    for (int k = 0; k < 4; ++k) sum.lane[i] += w.byte[4 * i + k] * a[k];
   }
+}
+template <int Bits>
+inline I32x16 to_i32(const SubSum& sum) {
+  return sum;
+}
+// total + sum * scale.
+template <int Bits>
+[[gnu::noinline]] I32x16 add_scaled(I32x16 total, const SubSum& sum, const Scale& scale) {
+  for (int i = 0; i < 16; ++i) total.lane[i] += sum.lane[i] * scale.lane[i];
+  return total;
+}
+// The sums of 16 activations at columns 0, 1 mod 4 and at columns 2, 3 mod 4.
+inline void pair_sums(const int8_t* a, int16_t* pair) {
+  int sums[2] = {0, 0};
+  for (int i = 0; i < 16; ++i) sums[i / 2 % 2] += a[i];
+  pair[0] = static_cast<int16_t>(sums[0]);
+  pair[1] = static_cast<int16_t>(sums[1]);
 }
 
 // Asks for a line of memory, into L2. Any address will do.

@@ -1,7 +1,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
+#include "cpu/kernels/activation_chunk.h"
 #include "cpu/kernels/attention_scratch.h"
 #include "cpu/kernels/intrinsics.h"
 #include "cpu/kernels/tables.h"

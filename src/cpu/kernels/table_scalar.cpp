@@ -2,8 +2,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "core/half.h"
+#include "cpu/kernels/activation_chunk.h"
 #include "cpu/kernels/attention_scratch.h"
 #include "cpu/kernels/tables.h"
 #include "cpu/panel_layout.h"

@@ -1,0 +1,34 @@
+// Activations as the integer kernels read them: chunks of 256 columns, everything about one in one
+// place.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace mixtral::cpu {
+
+/// Columns of a chunk; the last one of a row may have fewer, a multiple of 32.
+inline constexpr size_t kChunkCols = 256;
+
+/// For weights in blocks of 256: one scale. The sums of quants give what minimums and offsets of
+/// the weights' codes contribute.
+struct alignas(64) ChunkQ8x256 {
+  int8_t quants[kChunkCols];  ///< round to nearest even(x / scale), in [-127, 127]
+  int16_t pairs[16][2];       ///< per 16 columns: of columns 0, 1 mod 4 and of columns 2, 3 mod 4
+  int16_t sums_16[16];        ///< per 16 columns
+  int16_t sums_32[8];         ///< per 32 columns
+  float scale;                ///< max|x| / 127
+};
+
+/// For weights in blocks of 32: a scale for each.
+struct alignas(64) ChunkQ8x32 {
+  int8_t quants[kChunkCols];
+  int16_t pairs[8][2];   ///< per 32 columns
+  float scales[8];       ///< per 32 columns
+  float scaled_sums[8];  ///< per 32 columns: scale * sum of quants
+};
+
+static_assert(sizeof(ChunkQ8x256) == sizeof(ChunkQ8x32));
+inline constexpr size_t kChunkBytes = sizeof(ChunkQ8x256);
+
+}  // namespace mixtral::cpu
