@@ -23,12 +23,12 @@ END
 wants_default_model() {
   local argument
   case ${1-} in
-    chat | generate | info | logits | perplexity | tokenize | detokenize) ;;
+    chat | generate | info | logits | tokenize | detokenize | bench) ;;
     *) return 1 ;;
   esac
   for argument in "${@:2}"; do
     case $argument in
-      -m* | --model | --model=* | -h | --help | --version) return 1 ;;
+      -m* | --model | --model=* | --machine | -h | --help | --version) return 1 ;;
     esac
   done
 }
@@ -46,7 +46,7 @@ case ${1-} in
     usage
     exit 2
     ;;
-  chat | generate | info | logits | perplexity | tokenize | detokenize | convert | upcycle | make-model)
+  chat | generate | info | logits | tokenize | detokenize | convert | upcycle | make-model | bench)
     say "$1 is a command of the program: ./run.sh -- $*"
     exit 2
     ;;

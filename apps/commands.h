@@ -20,5 +20,6 @@ void add_logits_command(CLI::App& app, AppContext& context);
 void add_convert_command(CLI::App& app, AppContext& context);
 void add_upcycle_command(CLI::App& app, AppContext& context);
 void add_make_model_command(CLI::App& app, AppContext& context);
+void add_bench_command(CLI::App& app, AppContext& context);
 
 }  // namespace mixtral

@@ -37,6 +37,7 @@ int run(int argc, char** argv) {
   mixtral::add_convert_command(app, context);
   mixtral::add_upcycle_command(app, context);
   mixtral::add_make_model_command(app, context);
+  mixtral::add_bench_command(app, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked_for_text) {  // --help, --version

@@ -1,10 +1,9 @@
 // How close the matrix kernels come to the machine's limits.
 //
-//   matvec/TYPE/ISA   one activation row, panels streamed from memory: GB/s of panel bytes.
-//                     To compare with read/512MiB, which only reads them.
-//   matmul/TYPE/ISA   64 activation rows, one panel of 4096 columns from L2: operations per second.
-//                     To compare with peak/*.
+//   matvec/TYPE/ISA    one activation row, panels streamed from memory: GB/s of panel bytes.
+//   matmulN/TYPE/ISA   N activation rows, one panel of 4096 columns from L2: operations per second.
 //
+// `mixtral bench --machine` prints the limits to compare them with.
 // Figures of one run on a quiet machine count, as ratios; use
 //   bench_kernels --benchmark_repetitions=5 --benchmark_enable_random_interleaving=true
 #include <benchmark/benchmark.h>
@@ -13,7 +12,6 @@
 #include <string>
 #include <vector>
 
-#include "baselines.h"
 #include "core/arena.h"
 #include "core/cpu_features.h"
 #include "cpu/activation_rows.h"
@@ -74,12 +72,6 @@ Part part_of(const benchmark::State& state, size_t unit) {
           bytes};
 }
 
-void read_stream(benchmark::State& state) {
-  const Part part = part_of(state, 512);
-  for (auto step : state) benchmark::DoNotOptimize(read_bytes(part.begin, part.bytes));
-  state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * part.bytes));
-}
-
 void matvec(benchmark::State& state, Type type, Isa isa) {
   const cpu::MatmulFn matmul = cpu::kernel_table(isa).matmul[cpu::table_index(type)];
   const size_t bytes = cpu::panel_bytes(type, kCols);
@@ -109,26 +101,6 @@ void matmul(benchmark::State& state, Type type, Isa isa, size_t n_rows) {
                                              benchmark::Counter::kIs1000);
 }
 
-template <auto Peak>
-void peak(benchmark::State& state, size_t ops_per_step) {
-  for (auto step : state) benchmark::DoNotOptimize(Peak());
-  state.counters["ops"] = benchmark::Counter(static_cast<double>(kPeakSteps * ops_per_step),
-                                             benchmark::Counter::kIsIterationInvariantRate,
-                                             benchmark::Counter::kIs1000);
-}
-
-void register_baselines() {
-  benchmark::RegisterBenchmark("read/512MiB", read_stream)->ThreadRange(1, 2)->UseRealTime();
-  if (isa_supported(Isa::kAvx2)) {
-    benchmark::RegisterBenchmark("peak/avx2/int8", peak<maddubs_peak>, 64);
-    benchmark::RegisterBenchmark("peak/avx2/f32", peak<fma256_peak>, 16);
-  }
-  if (isa_supported(Isa::kAvx512)) {
-    benchmark::RegisterBenchmark("peak/avx512/int8", peak<vnni_peak>, 128);
-    benchmark::RegisterBenchmark("peak/avx512/f32", peak<fma512_peak>, 32);
-  }
-}
-
 void register_kernels(const TypeInfo& info) {
   for (const Isa isa : {Isa::kAvx512, Isa::kAvx2, Isa::kScalar}) {
     if (!isa_supported(isa)) continue;
@@ -149,7 +121,6 @@ void register_kernels(const TypeInfo& info) {
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  mixtral::bench::register_baselines();
   for (const mixtral::TypeInfo& info : mixtral::all_types()) mixtral::bench::register_kernels(info);
   benchmark::RunSpecifiedBenchmarks();
   return 0;

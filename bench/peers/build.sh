@@ -53,10 +53,13 @@ build llama.cpp llama-cpp-python/vendor/llama.cpp \
 
 fetch ik-llama-cpp-python==0.1.5
 ik=ik-llama-cpp-python/vendor/ik_llama.cpp
-# The package lacks the script that fills in this file from Git.
-if [[ ! -e $ik/common/build-info.cpp ]]; then
-  sed 's/@BUILD_NUMBER@/0/; s/@[A-Z_]*@/unknown/' "$ik/common/build-info.cpp.in" >"$ik/common/build-info.cpp"
-fi
+# The package lacks the script that fills in the version from Git.
+mkdir -p "$ik/common/cmake"
+cat >"$ik/common/cmake/build-info-gen-cpp.cmake" <<'CMAKE'
+set(BUILD_NUMBER 0)
+set(BUILD_COMMIT unknown)
+configure_file(common/build-info.cpp.in ${CMAKE_SOURCE_DIR}/common/build-info.cpp)
+CMAKE
 # Attention over an f16 cache only: all other pairs of types take an hour to compile.
 instruction_set+=(-DGGML_IQK_FA_ALL_QUANTS=OFF)
 build ik_llama.cpp "$ik" llama-bench llama-batched-bench

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string_view>
 
 namespace mixtral {
 
@@ -10,6 +11,9 @@ namespace mixtral {
 inline constexpr size_t kPageTokens = 64;
 
 enum class KvType { kF16, kF32 };
+constexpr std::string_view kv_type_name(KvType type) {
+  return type == KvType::kF16 ? "f16" : "f32";
+}
 
 /// A page holds kPageTokens positions of every layer: [n_layers, 2 (K, V), n_kv_heads, kPageTokens,
 /// head_dim].

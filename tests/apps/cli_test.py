@@ -1,70 +1,21 @@
 #!/usr/bin/env python3
-"""The program as its users meet it: exit codes, what goes to which stream, help, bad files, the dialogue.
+"""The program as its users meet it: exit codes, what goes to which stream, help, bad files.
 
-Usage: cli_test.py PROGRAM [unittest arguments]. The small model with a tokenizer that it needs it makes itself.
+Usage: PROGRAM [unittest arguments].
 """
 
 import contextlib
 import json
 import os
 import pathlib
-import pty
-import select
 import shutil
-import signal
 import struct
 import subprocess
-import sys
-import tempfile
-import time
 import unittest
 
-import tiny_model
+from program import MODEL, PROGRAM, WORK, Case, golden, run
 
-PROGRAM = ""
-SOURCE = pathlib.Path(__file__).resolve().parents[2]
-GOLDEN = [pathlib.Path(p) for p in [os.environ.get("MIXTRAL_GOLDEN_DIR", ""), SOURCE / "tests/golden/data", SOURCE / "../shared/golden"] if p]
-COMMANDS = ["chat", "generate", "info", "tokenize", "detokenize", "logits", "convert", "upcycle", "make-model"]
-WORK = None  # a folder for this run
-MODEL = None  # a GGUF file with a tokenizer and random weights
-
-
-def golden(name):
-    for folder in GOLDEN:
-        if (folder / name).exists():
-            return str(folder / name)
-    raise unittest.SkipTest(f"no golden data {name} (see tests/golden/README.md)")
-
-
-def run(*arguments, stdin=b"", **environment):
-    if isinstance(stdin, str):
-        stdin = stdin.encode()
-    return subprocess.run([PROGRAM, *arguments], input=stdin, capture_output=True, timeout=120, env={**os.environ, **environment})
-
-
-class Case(unittest.TestCase):
-    def good(self, *arguments, **options):
-        result = run(*arguments, **options)
-        self.assertEqual(result.returncode, 0, result.stderr.decode())
-        return result
-
-    def json_of(self, *arguments, **options):
-        """The one JSON object, which must be all that standard output holds."""
-        text = self.good(*arguments, **options).stdout.decode()
-        self.assertEqual(text.count("\n"), 1, text)
-        return json.loads(text)
-
-    def refused(self, *arguments, names=(), **options):
-        """Exit code 2, nothing on standard output, one line on standard error with all of `names`."""
-        result = run(*arguments, **options)
-        error = result.stderr.decode()
-        self.assertEqual(result.returncode, 2, error)
-        self.assertEqual(result.stdout, b"")
-        self.assertEqual(error.count("\n"), 1, error)
-        self.assertTrue(error.startswith("mixtral: "), error)
-        for name in names:
-            self.assertIn(str(name), error)
-        return error
+COMMANDS = ["chat", "generate", "info", "tokenize", "detokenize", "logits", "convert", "upcycle", "make-model", "bench"]
 
 
 class Usage(Case):
@@ -403,173 +354,5 @@ class BadFiles(Case):
         self.check(file, "secret.gguf")
 
 
-class Terminal:
-    """The program on a terminal of its own."""
-
-    def __init__(self, *arguments):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            environment = {**os.environ, "TERM": "xterm", "XDG_STATE_HOME": str(WORK / "state"), "LC_ALL": "C.UTF-8"}
-            environment.pop("NO_COLOR", None)
-            os.execve(PROGRAM, [PROGRAM, *arguments], environment)
-        self.seen = ""
-
-    def wait_for(self, text, timeout=60):
-        """Reads until `text` appears, and returns everything before it."""
-        end = time.monotonic() + timeout
-        while text not in self.seen:
-            left = end - time.monotonic()
-            if left <= 0 or not select.select([self.fd], [], [], left)[0]:
-                raise AssertionError(f"{text!r} did not appear in {self.seen!r}")
-            try:
-                self.seen += os.read(self.fd, 65536).decode(errors="replace")
-            except OSError:
-                raise AssertionError(f"the program ended before {text!r}: {self.seen!r}") from None
-        before, _, self.seen = self.seen.partition(text)
-        return before
-
-    def type(self, text):
-        os.write(self.fd, text.encode())
-
-    def exit_code(self, timeout=30):
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            if select.select([self.fd], [], [], 0.05)[0]:
-                with contextlib.suppress(OSError):
-                    self.seen += os.read(self.fd, 65536).decode(errors="replace")
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                return os.waitstatus_to_exitcode(status)
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        raise AssertionError(f"the program did not end: {self.seen!r}")
-
-
-class Chat(Case):
-    def _callTestMethod(self, method):
-        # A key typed while the terminal changes its mode gets lost, whatever the program: the third miss counts.
-        for tries_left in (2, 1, 0):
-            try:
-                return method()
-            except AssertionError:
-                if tries_left == 0:
-                    raise
-
-    def chat(self, *arguments):
-        terminal = Terminal("chat", "-m", MODEL, "--chat-template", "mistral", *arguments)
-        self.addCleanup(os.close, terminal.fd)
-        terminal.wait_for("> ")
-        return terminal
-
-    def test_lines_of_standard_input_are_messages(self):
-        result = self.good("chat", "-m", MODEL, "--chat-template", "mistral", "-n", "3", "-q", stdin="Hello\n\nAgain")
-        self.assertEqual(result.stderr, b"")
-        self.assertEqual(result.stdout.count(b"\n") >= 2, True)
-        self.assertNotIn(b"\x1b", result.stdout)
-
-    def test_dialogue_repeats(self):
-        options = ["chat", "-m", MODEL, "--chat-template", "mistral", "-n", "5", "-q", "--temperature", "1", "--seed", "3"]
-        first = self.good(*options, stdin="Hello\nHello\n").stdout
-        self.assertEqual(self.good(*options, stdin="Hello\nHello\n").stdout, first)
-
-    def test_bad_options_are_refused_at_the_start(self):
-        self.refused("chat", "-m", MODEL, "--chat-template", "mistral", "-q", "--top-p", "7", names=["top_p"])
-        self.refused("chat", "-m", MODEL, "-q", names=["mistral", "chatml", "llama-2"])
-        self.refused("chat", "-m", golden("models/mixtral-tiny-f32"), "-q", names=["no tokenizer"])
-
-    def test_full_context_says_what_to_do(self):
-        result = run("chat", "-m", MODEL, "--chat-template", "mistral", "-q", "--context", "40", stdin="a " * 50)
-        self.assertEqual(result.returncode, 2)
-        self.assertIn(b"/reset", result.stderr)
-
-    def test_first_error_ends_a_script(self):
-        result = run("chat", "-m", MODEL, "--chat-template", "mistral", stdin="/nonsense\nHello\n")
-        self.assertEqual(result.returncode, 2)
-        self.assertIn(b"/nonsense", result.stderr)
-
-    def test_commands(self):
-        terminal = self.chat("-n", "4")
-        terminal.type("/help\r")
-        terminal.wait_for("/routing")
-        terminal.type("/routing\r")
-        terminal.wait_for("no answer yet")
-        terminal.type("/stats\r")
-        terminal.wait_for("no answer yet")
-        terminal.type("Hello\r")
-        terminal.wait_for("tokens/s")
-        terminal.type("/stats\r")
-        terminal.wait_for("context")
-        terminal.type("/routing 1\r")
-        terminal.wait_for("layer 1 of 2")
-        self.assertIn("\x1b[", terminal.wait_for("expert  tokens"))  # coloured
-        terminal.type("/routing 7\r")
-        terminal.wait_for("0 to 1")
-        terminal.type("/system Be brief.\r")
-        terminal.type("/reset\r")
-        terminal.wait_for("new dialogue")
-        terminal.type("/nonsense\r")
-        terminal.wait_for("no command")
-        terminal.type("/quit\r")
-        self.assertEqual(terminal.exit_code(), 0)
-
-    def test_messages_of_several_lines(self):
-        terminal = self.chat("-n", "2")
-        terminal.type("one \\\r")
-        terminal.wait_for("... ")
-        terminal.type("two\r")
-        terminal.wait_for("tokens/s")
-        terminal.wait_for("> ")
-        terminal.type('"""one\r')
-        terminal.wait_for("... ")
-        terminal.type('two"""\r')
-        terminal.wait_for("tokens/s")
-        terminal.wait_for("> ")
-        terminal.type("\x04")
-        self.assertEqual(terminal.exit_code(), 0)
-
-    def test_control_c_stops_the_answer_and_not_the_program(self):
-        terminal = self.chat("--logit-bias", f"{tiny_model.END}=-1000", "--context", "100000")
-        terminal.type("Hello\r")
-        terminal.wait_for("\n")
-        time.sleep(0.5)
-        terminal.type("\x03")
-        terminal.wait_for(", stopped")
-        terminal.wait_for("> ")
-        terminal.type("half a thought\x03")
-        terminal.wait_for("\n")
-        terminal.wait_for("> ")
-        terminal.type("/quit\r")
-        self.assertEqual(terminal.exit_code(), 0)
-
-    def test_history_is_kept(self):
-        terminal = self.chat("-n", "2")
-        terminal.type("remember this one\r")
-        terminal.wait_for("tokens/s")
-        terminal.wait_for("> ")
-        terminal.type("/quit\r")
-        self.assertEqual(terminal.exit_code(), 0)
-        history = WORK / "state/mixtral/history"
-        if not history.exists():
-            self.skipTest("built without libedit")
-        terminal = self.chat("-n", "2")
-        terminal.type("\x1b[A\x1b[A")
-        terminal.wait_for("remember this one")
-        terminal.type("\x03")
-        terminal.wait_for("\n")
-        terminal.wait_for("> ")
-        terminal.type("\x04")
-        self.assertEqual(terminal.exit_code(), 0)
-
-
-def main():
-    global PROGRAM, WORK, MODEL
-    PROGRAM = os.path.abspath(sys.argv.pop(1))
-    with tempfile.TemporaryDirectory(prefix="mixtral-test-") as folder:
-        WORK = pathlib.Path(folder)
-        MODEL = str(WORK / "model.gguf")
-        tiny_model.write(MODEL)
-        unittest.main()
-
-
 if __name__ == "__main__":
-    main()
+    unittest.main()

@@ -23,8 +23,8 @@ std::vector<Chunk> quantise(const KernelTable& table, const std::vector<float>& 
   std::memset(out.data(), 0, out.size() * sizeof(Chunk));
   GuardedFloats input(x);
   for (size_t col = 0; col < x.size(); col += kChunkCols)
-    table.quantise(kBy32 ? ActivationFormat::kQ8x32 : ActivationFormat::kQ8x256,
-                   input.data() + col, std::min(kChunkCols, x.size() - col),
+    table.quantise(kBy32 ? ActivationFormat::kQ8x32 : ActivationFormat::kQ8x256, input.data() + col,
+                   std::min(kChunkCols, x.size() - col),
                    reinterpret_cast<std::byte*>(&out[col / kChunkCols]));
   return out;
 }

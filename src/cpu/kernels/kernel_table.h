@@ -76,8 +76,8 @@ struct KernelTable {
   void (*matmul_widened)(const float* panel, size_t cols, const Activations& x, bool accumulate,
                          float* y, size_t y_stride);
 
-  /// Quantises `cols` columns of one row, at most a chunk and a multiple of the format's block, to a
-  /// chunk (activation_chunk.h). What lies beyond `cols` is undefined.
+  /// Quantises `cols` columns of one row, at most a chunk and a multiple of the format's block, to
+  /// a chunk (activation_chunk.h). What lies beyond `cols` is undefined.
   void (*quantise)(ActivationFormat format, const float* x, size_t cols, std::byte* chunk);
 
   /// y = x / sqrt(mean(x^2) + eps) * weight over n elements; y may be x.
@@ -92,6 +92,13 @@ struct KernelTable {
   /// n floats to the cache's type.
   void (*store_kv)(KvType type, const float* x, size_t n, std::byte* out);
   void (*attention)(const AttentionTask& task);
+
+  /// Multiply as fast as the instruction set can, from registers, and return the number of
+  /// operations (multiplications and additions): bytes that use all their bits, bytes that hold
+  /// codes of at most six bits (whose products AVX2 may add up in 16 bits), floats.
+  uint64_t (*peak_int8)(size_t n_steps);
+  uint64_t (*peak_int4)(size_t n_steps);
+  uint64_t (*peak_f32)(size_t n_steps);
 };
 
 /// Position of a type in the tables above.

@@ -183,8 +183,10 @@ template <int Bits>
     return add_i32(total, {_mm256_mullo_epi32(sum.low, _mm256_srai_epi32(scale.low, 16)),
                            _mm256_mullo_epi32(sum.high, _mm256_srai_epi32(scale.high, 16))});
   }
-  return add_i32(total,
-                 {_mm256_madd_epi16(sum.low, scale.low), _mm256_madd_epi16(sum.high, scale.high)});
+  total = add_i32(total,
+                  {_mm256_madd_epi16(sum.low, scale.low), _mm256_madd_epi16(sum.high, scale.high)});
+  asm("" : "+x"(total.low), "+x"(total.high));
+  return total;
 }
 [[gnu::always_inline]] inline void pair_sums(const int8_t* a, int16_t* pair) {
   __m128i sums = _mm_maddubs_epi16(_mm_set1_epi8(1), load_16_bytes(a));
@@ -192,6 +194,24 @@ template <int Bits>
   sums = _mm_add_epi16(sums, _mm_shuffle_epi32(sums, 0xB1));
   const int both = _mm_cvtsi128_si32(sums);
   std::memcpy(pair, &both, sizeof(both));
+}
+
+constexpr int kRegisters = 2;
+[[gnu::always_inline]] inline U8x64 set1_bytes(uint8_t x) {
+  const __m256i bytes = _mm256_set1_epi8(static_cast<char>(x));
+  return {bytes, bytes};
+}
+// As add_products(), but for the sign of 8-bit codes, which is not multiplying.
+template <int Bits>
+[[gnu::always_inline]] inline SubSum add_products_of(SubSum sum, U8x64 a, U8x64 b) {
+  const I32x16 products = {_mm256_maddubs_epi16(a.low, b.low),
+                           _mm256_maddubs_epi16(a.high, b.high)};
+  if constexpr (Bits == 8) return add_i32(sum, to_i32<4>(products));
+  return {_mm256_add_epi16(sum.low, products.low), _mm256_add_epi16(sum.high, products.high)};
+}
+template <class V>
+[[gnu::always_inline]] inline void hide(V& v) {
+  asm volatile("" : "+x"(v.low), "+x"(v.high));
 }
 
 [[gnu::always_inline]] inline void prefetch(const void* address) {

@@ -114,6 +114,19 @@ template <int Bits>
   std::memcpy(pair, &both, sizeof(both));
 }
 
+constexpr int kRegisters = 1;
+[[gnu::always_inline]] inline U8x64 set1_bytes(uint8_t x) {
+  return _mm512_set1_epi8(static_cast<char>(x));
+}
+template <int Bits>
+[[gnu::always_inline]] inline SubSum add_products_of(SubSum sum, U8x64 a, U8x64 b) {
+  return _mm512_dpbusd_epi32(sum, a, b);
+}
+template <class V>
+[[gnu::always_inline]] inline void hide(V& v) {
+  asm volatile("" : "+v"(v));
+}
+
 [[gnu::always_inline]] inline void prefetch(const void* address) {
   _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T1);
 }

@@ -191,5 +191,23 @@ inline void pair_sums(const int8_t* a, int16_t* pair) {
   pair[1] = static_cast<int16_t>(sums[1]);
 }
 
+// For peak-inl.h: registers that a vector takes, 64 equal bytes, a sum and 64 products, and making
+// the compiler forget what it knows of a value.
+constexpr int kRegisters = 1;
+inline U8x64 set1_bytes(uint8_t x) {
+  U8x64 v;
+  for (uint8_t& byte : v.byte) byte = x;
+  return v;
+}
+template <int Bits>
+[[gnu::noinline]] SubSum add_products_of(SubSum sum, const U8x64& a, const U8x64& b) {
+  for (int i = 0; i < 64; ++i) sum.lane[i / 4] += a.byte[i] * static_cast<int8_t>(b.byte[i]);
+  return sum;
+}
+template <class V>
+inline void hide(V& v) {
+  asm volatile("" : "+m"(v));
+}
+
 // Asks for a line of memory, into L2. Any address will do.
 inline void prefetch(const void* /*address*/) {}

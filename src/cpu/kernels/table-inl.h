@@ -39,5 +39,8 @@ constexpr KernelTable make_table(Isa isa) {
   table.add_scaled = add_scaled;
   table.store_kv = store_kv;
   table.attention = attention;
+  table.peak_int8 = peak_int<8>;
+  table.peak_int4 = peak_int<4>;
+  table.peak_f32 = peak_f32;
   return table;
 }

@@ -1,0 +1,185 @@
+// `mixtral bench`: how fast a model reads and writes here, and how far that is from what the
+// machine can do.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <deque>
+#include <filesystem>
+#include <memory>
+
+#include "app_context.h"
+#include "bench_model.h"
+#include "bench_report.h"
+#include "commands.h"
+#include "core/cpu_features.h"
+#include "core/thread_pool.h"
+#include "model_options.h"
+#include "terminal.h"
+
+namespace mixtral {
+namespace {
+
+struct BenchOptions {
+  std::vector<std::string> models;
+  std::string isa;
+  std::vector<size_t> prefill, decode, mixed, batches = {1}, depths = {0}, threads = {0};
+  size_t chunk_tokens = 512, n_repeats = 3;
+  bool machine = false, json = false, csv = false;
+};
+
+std::vector<BenchCase> cases_of(const BenchOptions& options) {
+  std::vector<BenchCase> cases;
+  for (const size_t depth : options.depths) {
+    for (const size_t n : options.prefill) cases.push_back({BenchTest::kPrefill, n, 1, depth});
+    for (const size_t batch : options.batches) {
+      for (const size_t n : options.decode) cases.push_back({BenchTest::kDecode, n, batch, depth});
+      for (const size_t n : options.mixed) cases.push_back({BenchTest::kMixed, n, batch, depth});
+    }
+  }
+  return cases;
+}
+
+ModelOptions model_options(const BenchOptions& options, const std::string& path, size_t n_threads) {
+  ModelOptions model;
+  model.path = path;
+  model.isa = options.isa;
+  model.n_threads = n_threads;
+  return model;
+}
+
+BenchMachine measure(const BenchOptions& options, size_t n_threads) {
+  const Isa isa = options.isa.empty() ? best_isa() : *isa_from_name(options.isa);
+  const size_t n = n_threads == 0 ? usable_cpus() : n_threads;
+  return {cpu_model_name(), isa_name(isa), n, measure_machine_limits(n, isa)};
+}
+
+// All cases of one model on one number of threads. Their runs take turns, so that a machine that is
+// busy for a while slows all of them down and not one.
+Status run_cases(const BenchOptions& options, const std::string& path, const BenchMachine& machine,
+                 const AppContext& context, std::vector<BenchResult>& results) {
+  const std::vector<BenchCase> cases = cases_of(options);
+  MIXTRAL_TRY(auto backend, make_backend(model_options(options, path, machine.n_threads)));
+  const std::string_view kv_type = kv_type_name(backend->kv_type());
+  const auto progress = context.make_progress();
+  MIXTRAL_TRY(auto model, as_input(BenchModel::load(path, std::move(backend), cases,
+                                                    options.chunk_tokens, progress.get())));
+  const size_t first = results.size();
+  const std::string name = std::filesystem::path(path).filename().string();
+  for (const BenchCase& test : cases) results.push_back({name, kv_type, test, &machine, {}, {}});
+
+  const size_t n_runs = cases.size() * (options.n_repeats + 1);
+  if (progress != nullptr) progress->start("measuring " + name, n_runs, "runs");
+  for (size_t i = 0; i < n_runs; ++i) {
+    BenchResult& result = results[first + i % cases.size()];
+    const bool warm_up = i < cases.size();
+    MIXTRAL_TRY(const BenchRun run, model->run(result.test, machine.limits, warm_up));
+    if (warm_up) {
+      result.work = run.work;
+    } else {
+      result.seconds.push_back(run.seconds);
+    }
+    if (progress != nullptr) progress->update(i + 1);
+  }
+  if (progress != nullptr) progress->finish();
+  return {};
+}
+
+void write_results(const BenchOptions& options, const std::deque<BenchMachine>& machines,
+                   const std::vector<BenchResult>& results) {
+  if (options.json) {
+    Json out = {{"machine", machine_json(machines.front())}, {"results", Json::array()}};
+    for (const BenchResult& result : results) out["results"].push_back(result_json(result));
+    if (machines.size() > 1) {
+      for (const BenchMachine& machine : machines) out["machines"].push_back(machine_json(machine));
+    }
+    write_out(out.dump() + "\n");
+    return;
+  }
+  if (options.csv) return write_out(results_csv(results));
+  std::string out;
+  for (const BenchMachine& machine : machines) out += machine_text(machine);
+  if (!results.empty()) out += "\n" + results_table(results);
+  write_out(out);
+}
+
+Status run(BenchOptions options, const AppContext& context) {
+  if (!options.isa.empty()) MIXTRAL_TRY(make_backend(model_options(options, "", 1)));
+  if (options.models.empty() && !options.machine) {
+    MIXTRAL_TRY(const std::string path, model_path({}));
+    options.models.push_back(path);
+  }
+  if (options.prefill.empty() && options.decode.empty() && options.mixed.empty()) {
+    options.prefill = {512};
+    options.decode = {48};
+  }
+  std::deque<BenchMachine> machines;  // results point into it
+  for (const size_t n : options.threads) machines.push_back(measure(options, n));
+  std::vector<BenchResult> results;
+  for (const std::string& path : options.models) {
+    for (const BenchMachine& machine : machines) {
+      MIXTRAL_TRY(run_cases(options, path, machine, context, results));
+    }
+  }
+  write_results(options, machines, results);
+  return {};
+}
+
+constexpr const char* kHelp =
+    R"(Lists are separated by commas; every combination is measured. Decoding a batch, tokens per second
+are those of all its sequences together. Each line also says how much was read and multiplied per
+second, and how much of the machine's measured limits that is. Each run is repeated, in turn with all
+others, after one that does not count; the median is shown.
+
+Examples:
+  mixtral bench                                          the default model
+  mixtral bench -m model.gguf --prefill 512 --decode 48 --batch 1,16 --depth 0,8192
+  mixtral bench -m a.gguf -m b.gguf --decode 32 --threads 1,2 --json
+  mixtral bench --machine                                only what the machine can do)";
+
+void add_test_options(CLI::App& command, BenchOptions& options) {
+  const auto list = [&](const char* name, std::vector<size_t>& values, const char* help,
+                        size_t smallest, size_t largest) {
+    command.add_option(name, values, help)
+        ->delimiter(',')
+        ->check(CLI::Range(smallest, largest))
+        ->group("Tests");
+  };
+  constexpr size_t kMany = size_t{1} << 20;
+  list("--prefill", options.prefill, "Read a prompt of N tokens", 1, kMany);
+  list("--decode", options.decode, "Write N tokens, one at a time", 1, kMany);
+  list("--mixed", options.mixed, "One step: read N tokens while the batch writes one each", 1,
+       kMany);
+  list("--batch", options.batches, "Sequences that write at once (default: 1)", 1, 4096);
+  list("--depth", options.depths, "Positions that each sequence has behind it (default: 0)", 0,
+       kMany);
+  list("--threads", options.threads, "Worker threads (default: one per CPU)", 1, 1024);
+  command.add_option("--chunk", options.chunk_tokens, "Tokens of a prompt that one step reads")
+      ->check(CLI::Range(size_t{1}, kMany))
+      ->capture_default_str()
+      ->group("Tests");
+  command.add_option("--repeat", options.n_repeats, "Runs of each test")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str()
+      ->group("Tests");
+}
+
+}  // namespace
+
+void add_bench_command(CLI::App& app, AppContext& context) {
+  auto options = std::make_shared<BenchOptions>();
+  CLI::App* command = app.add_subcommand("bench", "Measure speed against the machine's limits");
+  command->footer(kHelp);
+  command->add_option("-m,--model", options->models,
+                      "GGUF file, or folder with safetensors; may be repeated (default: the "
+                      "default model)");
+  add_test_options(*command, *options);
+  command->add_option("--isa", options->isa, "Instruction set (default: the best)")
+      ->check(CLI::IsMember({"scalar", "avx2", "avx512", "amx"}));
+  command->add_flag("--machine", options->machine, "Without a model: only the machine's limits");
+  auto* json = command->add_flag("--json", options->json, "Print one JSON object");
+  command->add_flag("--csv", options->csv, "Print comma-separated values")->excludes(json);
+  add_output_options(*command, context);
+  command->callback([options, &context] { context.finish(run(*options, context)); });
+}
+
+}  // namespace mixtral

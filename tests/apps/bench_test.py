@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""`mixtral bench`: measures what it is asked for, and reports it for people and programs.
+
+Usage: PROGRAM [unittest arguments].
+"""
+
+import pathlib
+import unittest
+
+from program import MODEL, Case
+
+
+class Bench(Case):
+    def test_measures_the_tests_named_and_no_others(self):
+        report = self.json_of("bench", "-q", "--json", "-m", MODEL, "--prefill", "16", "--decode", "3,5", "--mixed", "8", "--batch", "1,4",
+                              "--depth", "0,32", "--threads", "2", "--repeat", "2")
+        self.assertEqual(report["machine"]["threads"], 2)
+        for limit in ("read_gb_per_s", "peak_int8_gops", "peak_int4_gops", "peak_f32_gflops"):
+            self.assertGreater(report["machine"][limit], 0)
+        cases = [(r["test"], r["n_tokens"], r["batch"], r["depth"]) for r in report["results"]]
+        expected = [("prefill", 16, 1, depth) for depth in (0, 32)]
+        expected += [("decode", n, batch, depth) for n in (3, 5) for batch in (1, 4) for depth in (0, 32)]
+        expected += [("mixed", 8, batch, depth) for batch in (1, 4) for depth in (0, 32)]
+        self.assertEqual(sorted(cases), sorted(expected))
+        for result in report["results"]:
+            self.assertLessEqual(result["min"], result["tokens_per_second"])
+            self.assertLessEqual(result["tokens_per_second"], result["max"])
+            self.assertGreater(result["gb_per_s"], 0)
+            self.assertGreater(result["gops"], 0)
+
+    def test_table_and_csv_name_the_model(self):
+        common = ["bench", "-q", "-m", MODEL, "--decode", "2", "--threads", "1", "--repeat", "1"]
+        table = self.good(*common).stdout.decode()
+        self.assertIn("tok/s", table)
+        self.assertIn(pathlib.Path(MODEL).name, table)
+        lines = self.good(*common, "--csv").stdout.decode().splitlines()
+        self.assertEqual(len(lines), 2)
+        self.assertEqual(lines[0].count(","), lines[1].count(","))
+
+    def test_machine_alone_needs_no_model(self):
+        text = self.good("bench", "-q", "--machine", "--threads", "1", XDG_CACHE_HOME="/nowhere").stdout.decode()
+        self.assertIn("GB/s", text)
+
+    def test_refuses_what_makes_no_sense(self):
+        self.refused("bench", "-m", MODEL, "--decode", "0", names=["--decode"])
+        self.refused("bench", "-m", MODEL, "--json", "--csv", names=["--csv"])
+        self.refused("bench", "-m", "/nowhere/model.gguf", "--decode", "1", names=["/nowhere/model.gguf"])
+
+
+if __name__ == "__main__":
+    unittest.main()
