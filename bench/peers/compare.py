@@ -63,17 +63,17 @@ class Test:
             n_prompt, n_answer = (self.n_tokens, 0) if self.kind == "prefill" else (0, self.n_tokens)
             depth = ["-d", self.depth] if self.depth and peer == "llama.cpp" else []
             if self.depth and peer != "llama.cpp":
-                return None  # its llama-bench has no depth
+                return None  # its llama-bench knows no depth
             out = run([folder / "llama-bench", "-m", model, "-p", n_prompt, "-n", n_answer, "-t", args.threads, "-r", 1,
                        "-o", "json", *depth, *flags])
             return json.loads(out)[0]["avg_ts"]
         batch_flags = sum((BATCH_FLAGS[pair] for pair in zip(flags[::2], flags[1::2])), [])
-        context = self.batch * (max(self.depth, 1) + self.n_tokens)
+        context = self.batch * (max(self.depth, 1) + self.n_tokens + 16)
         out = run([folder / "llama-batched-bench", "-m", model, "-c", context, "-b", 512, "-ub", 512, "-npp", max(self.depth, 1),
                    "-ntg", self.n_tokens, "-npl", self.batch, "-t", args.threads, *batch_flags])
         # | PP | TG | B | N_KV | T_PP s | S_PP t/s | T_TG s | S_TG t/s | ...
         rows = [line.split("|") for line in out.splitlines() if re.match(r"\|\s*\d+ \|", line)]
-        return float(rows[0][8])
+        return float(rows[0][8]) if rows else None
 
 
 def best_flags(args, test, model):
