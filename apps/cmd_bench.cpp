@@ -22,6 +22,7 @@ namespace {
 struct BenchOptions {
   std::vector<std::string> models;
   std::string isa;
+  std::vector<std::string> kv_types = {"f16"};
   std::vector<size_t> prefill, decode, mixed, batches = {1}, depths = {0}, threads = {0};
   size_t chunk_tokens = 512, n_repeats = 3;
   bool machine = false, json = false, csv = false;
@@ -39,26 +40,20 @@ std::vector<BenchCase> cases_of(const BenchOptions& options) {
   return cases;
 }
 
-ModelOptions model_options(const BenchOptions& options, const std::string& path, size_t n_threads) {
-  ModelOptions model;
-  model.path = path;
-  model.isa = options.isa;
-  model.n_threads = n_threads;
-  return model;
-}
-
 BenchMachine measure(const BenchOptions& options, size_t n_threads) {
   const Isa isa = options.isa.empty() ? best_isa() : *isa_from_name(options.isa);
   const size_t n = n_threads == 0 ? usable_cpus() : n_threads;
   return {cpu_model_name(), isa_name(isa), n, measure_machine_limits(n, isa)};
 }
 
-// All cases of one model on one number of threads. Their runs take turns, so that a machine that is
-// busy for a while slows all of them down and not one.
-Status run_cases(const BenchOptions& options, const std::string& path, const BenchMachine& machine,
-                 const AppContext& context, std::vector<BenchResult>& results) {
+// All cases of one model with one type of cache on one number of threads. Their runs take turns, so
+// that a machine that is busy for a while slows all of them down and not one.
+Status run_cases(const BenchOptions& options, const ModelOptions& model_options,
+                 const BenchMachine& machine, const AppContext& context,
+                 std::vector<BenchResult>& results) {
   const std::vector<BenchCase> cases = cases_of(options);
-  MIXTRAL_TRY(auto backend, make_backend(model_options(options, path, machine.n_threads)));
+  const std::string& path = model_options.path;
+  MIXTRAL_TRY(auto backend, make_backend(model_options));
   const std::string_view kv_type = kv_type_name(backend->kv_type());
   const auto progress = context.make_progress();
   MIXTRAL_TRY(auto model, as_input(BenchModel::load(path, std::move(backend), cases,
@@ -103,7 +98,10 @@ void write_results(const BenchOptions& options, const std::deque<BenchMachine>& 
 }
 
 Status run(BenchOptions options, const AppContext& context) {
-  if (!options.isa.empty()) MIXTRAL_TRY(make_backend(model_options(options, "", 1)));
+  ModelOptions model;
+  model.isa = options.isa;
+  model.n_threads = 1;
+  MIXTRAL_TRY(make_backend(model));  // before anything is measured: is there such a set here?
   if (options.models.empty() && !options.machine) {
     MIXTRAL_TRY(const std::string path, model_path({}));
     options.models.push_back(path);
@@ -116,8 +114,13 @@ Status run(BenchOptions options, const AppContext& context) {
   for (const size_t n : options.threads) machines.push_back(measure(options, n));
   std::vector<BenchResult> results;
   for (const std::string& path : options.models) {
-    for (const BenchMachine& machine : machines) {
-      MIXTRAL_TRY(run_cases(options, path, machine, context, results));
+    for (const std::string& kv_type : options.kv_types) {
+      for (const BenchMachine& machine : machines) {
+        model.path = path;
+        model.kv_type = kv_type;
+        model.n_threads = machine.n_threads;
+        MIXTRAL_TRY(run_cases(options, model, machine, context, results));
+      }
     }
   }
   write_results(options, machines, results);
@@ -153,6 +156,10 @@ void add_test_options(CLI::App& command, BenchOptions& options) {
   list("--depth", options.depths, "Positions that each sequence has behind it (default: 0)", 0,
        kMany);
   list("--threads", options.threads, "Worker threads (default: one per CPU)", 1, 1024);
+  command.add_option("--kv-type", options.kv_types, "Types of the cache's numbers (default: f16)")
+      ->delimiter(',')
+      ->check(CLI::IsMember(kKvTypeNames))
+      ->group("Tests");
   command.add_option("--chunk", options.chunk_tokens, "Tokens of a prompt that one step reads")
       ->check(CLI::Range(size_t{1}, kMany))
       ->capture_default_str()

@@ -44,6 +44,9 @@ void add_compute_options(CLI::App& command, ModelOptions& options) {
       ->group("Computing");
   command.add_flag("--exact", options.exact, "f32 activations and cache, weights widened; slower")
       ->group("Computing");
+  command.add_option("--kv-type", options.kv_type, "Type of the cache's numbers (default: f16)")
+      ->check(CLI::IsMember(kKvTypeNames))
+      ->group("Computing");
   command
       .add_option("--context", options.context_len,
                   "Positions to have room for (default: the model's own)")
@@ -61,6 +64,11 @@ Result<std::string> model_path(const ModelOptions& options) {
 }
 
 Result<std::unique_ptr<Backend>> make_backend(const ModelOptions& options) {
+  const bool keeps_f32 = options.backend == "reference" || options.exact;
+  if (keeps_f32 && !options.kv_type.empty() && options.kv_type != "f32") {
+    return fail(ErrorCode::kBadInput, "--kv-type {}: {} keeps keys and values in f32",
+                options.kv_type, options.exact ? "--exact" : "the reference backend");
+  }
   if (options.backend == "reference") {
     if (!options.isa.empty()) {
       return fail(ErrorCode::kBadInput, "--isa {} belongs to the cpu backend, not to reference",
@@ -72,6 +80,7 @@ Result<std::unique_ptr<Backend>> make_backend(const ModelOptions& options) {
   cpu.n_threads = options.n_threads;
   cpu.exact = options.exact;
   if (!options.isa.empty()) cpu.isa = isa_from_name(options.isa);
+  if (!options.kv_type.empty()) cpu.kv_type = *kv_type_from_name(options.kv_type);
   return make_cpu_backend(cpu);
 }
 

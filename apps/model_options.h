@@ -19,11 +19,12 @@ struct ModelOptions {
   size_t n_threads = 0;
   size_t context_len = 0;
   bool exact = false;
+  std::string kv_type;  ///< empty: f16, or f32 if exact
 };
 
 /// -m alone, for commands that only look at a file; add_compute_options adds the rest.
 void add_model_option(CLI::App& command, ModelOptions& options);
-/// --threads, --backend, --isa, --exact, --context.
+/// --threads, --backend, --isa, --exact, --kv-type, --context.
 void add_compute_options(CLI::App& command, ModelOptions& options);
 
 /// The path given, else that of the default model. Fails if there is none, saying how to get one.

@@ -21,6 +21,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PEERS = {
@@ -39,7 +40,8 @@ BATCH_FLAGS = {
 
 
 def run(command):
-    return subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True).stdout
+    with tempfile.TemporaryDirectory() as folder:  # some of the programs leave logs where they are started
+        return subprocess.run([str(word) for word in command], cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
 class Test:
@@ -153,6 +155,7 @@ def main():
     parser.add_argument("--peers", type=pathlib.Path, default=ROOT / "build/peers")
     parser.add_argument("-o", "--out", type=pathlib.Path, required=True, help="writes OUT.json and OUT.md")
     args = parser.parse_args()
+    args.model = [str(pathlib.Path(model).resolve()) for model in args.model]
     args.suffix = "-avx2" if args.avx2 else ""
     if args.avx2:
         args.our_flags += " --isa avx2"

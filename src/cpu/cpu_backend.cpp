@@ -21,14 +21,16 @@ constexpr size_t kAttentionRows = 16;
 
 const CpuWeight& own(const Weight& weight) { return static_cast<const CpuWeight&>(weight); }
 
-// Cosines and sines of a step's rows. All layers rotate by the same angles, so they are computed
-// once.
-class RopeTable {
+// Where a step's rows stand: the sequence and position of each, and the cosines and sines that
+// rotate it. All layers rotate by the same angles, so they are computed once.
+class StepRows {
  public:
   void prepare(double theta, size_t head_dim, std::span<const SequenceRows> sequences) {
+    owners_.clear();
     positions_.clear();
     for (const SequenceRows& sequence : sequences) {
       for (size_t r = 0; r < sequence.n_rows; ++r) {
+        owners_.push_back(&sequence);
         positions_.push_back(sequence.first_position + r);
       }
     }
@@ -47,8 +49,11 @@ class RopeTable {
         sines_[row * half_dim_ + i] = angle.sine;
       }
     }
-    std::swap(ready_, positions_);
+    ready_ = positions_;
   }
+  size_t count() const { return positions_.size(); }
+  size_t position(size_t row) const { return positions_[row]; }
+  const KvView& kv(size_t row) const { return owners_[row]->kv; }
   const float* cosines(size_t row) const { return cosines_.data() + row * half_dim_; }
   const float* sines(size_t row) const { return sines_.data() + row * half_dim_; }
 
@@ -56,22 +61,53 @@ class RopeTable {
   double theta_ = 0;
   size_t half_dim_ = 0;
   std::vector<float> frequencies_, cosines_, sines_;
-  std::vector<size_t> positions_, ready_;  // of the step being prepared, of the tables
+  std::vector<const SequenceRows*> owners_;  // of the step being prepared
+  std::vector<size_t> positions_, ready_;    // of the step being prepared, of the tables
 };
+
+// Rows [first, first + n) of a sequence, which one attention task goes through.
+struct AttentionRows {
+  const SequenceRows* sequence;
+  size_t first, n_rows;
+
+  size_t end_position() const { return sequence->first_position + first + n_rows; }
+};
+
+size_t count_attention_rows(std::span<const SequenceRows> sequences) {
+  size_t count = 0;
+  for (const SequenceRows& sequence : sequences)
+    count += (sequence.n_rows + kAttentionRows - 1) / kAttentionRows;
+  return count;
+}
+
+// Those that see the most positions come first.
+std::span<AttentionRows> split_attention(Arena& arena, std::span<const SequenceRows> sequences) {
+  const auto parts = arena.take<AttentionRows>(count_attention_rows(sequences));
+  auto* next = parts.data();
+  for (const SequenceRows& sequence : sequences) {
+    for (size_t first = 0; first < sequence.n_rows; first += kAttentionRows)
+      *next++ = {&sequence, first, std::min(kAttentionRows, sequence.n_rows - first)};
+  }
+  std::sort(parts.begin(), parts.end(), [](const AttentionRows& a, const AttentionRows& b) {
+    return a.end_position() > b.end_position();
+  });
+  return parts;
+}
 
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const CpuBackendOptions& options)
       : pool_(options.n_threads),
         context_{kernel_table(options.isa.value_or(best_isa())), pool_, options.exact},
-        exact_context_{context_.kernels, pool_, true} {}
+        exact_context_{context_.kernels, pool_, true},
+        kv_type_(options.exact ? KvType::kF32 : options.kv_type) {}
 
   std::string name() const override { return "cpu"; }
   std::string description() const override {
     return fmt::format("cpu, {}, {} thread{}{}", isa_name(context_.kernels.isa), pool_.size(),
                        pool_.size() == 1 ? "" : "s", context_.exact ? ", exact" : "");
   }
-  KvType kv_type() const override { return context_.exact ? KvType::kF32 : KvType::kF16; }
+  KvType kv_type() const override { return kv_type_; }
 
   Result<std::unique_ptr<Weight>> load(const WeightSource& source,
                                        FunctionRef<void(uint64_t)>* on_bytes) override {
@@ -85,8 +121,10 @@ class CpuBackend final : public Backend {
     const AttentionShape& shape = limits.attention;
     const size_t widest = std::max(limits.dim, shape.n_heads * shape.head_dim);
     const size_t group = shape.n_heads / shape.n_kv_heads;
+    // Every row may be a sequence of its own.
     const size_t attention =
-        arena_bytes<float>(attention_scratch_floats(group, shape.head_dim)) * pool_.size();
+        arena_bytes<float>(attention_scratch_floats(group, shape.head_dim)) * pool_.size() +
+        arena_bytes<AttentionRows>(limits.n_tokens);
     return std::max({multiply_parts_bytes(context_, limits.n_tokens, widest), attention,
                      run_experts_bytes(context_, limits)}) +
            arena_bytes<std::byte>(limits.dim * sizeof(float));
@@ -125,17 +163,14 @@ class CpuBackend final : public Backend {
   void rope_and_cache(Arena&, const LayerAttention& layer, TensorView<float> q, TensorView<float> k,
                       TensorView<const float> v) override {
     const AttentionShape& shape = layer.shape;
-    rope_.prepare(layer.rope_theta, shape.head_dim, layer.sequences);
-    for (const SequenceRows& sequence : layer.sequences) {
-      for_each_row(sequence.n_rows, q.cols() + k.cols(), [&](size_t r, size_t) {
-        const size_t row = sequence.first_row + r, position = sequence.first_position + r;
-        const float* cosines = rope_.cosines(row);
-        const float* sines = rope_.sines(row);
-        context_.kernels.rope(q.row(row), shape.n_heads, shape.head_dim, cosines, sines);
-        context_.kernels.rope(k.row(row), shape.n_kv_heads, shape.head_dim, cosines, sines);
-        store_kv(sequence.kv, layer.layer, position, k.row(row), v.row(row));
-      });
-    }
+    rows_.prepare(layer.rope_theta, shape.head_dim, layer.sequences);
+    for_each_row(rows_.count(), q.cols() + k.cols(), [&](size_t row, size_t) {
+      const float* cosines = rows_.cosines(row);
+      const float* sines = rows_.sines(row);
+      context_.kernels.rope(q.row(row), shape.n_heads, shape.head_dim, cosines, sines);
+      context_.kernels.rope(k.row(row), shape.n_kv_heads, shape.head_dim, cosines, sines);
+      store_kv(rows_.kv(row), layer.layer, rows_.position(row), k.row(row), v.row(row));
+    });
   }
 
   void attention(Arena& arena, const LayerAttention& layer, TensorView<const float> q,
@@ -146,27 +181,25 @@ class CpuBackend final : public Backend {
     const size_t scratch_floats =
         arena_bytes<float>(attention_scratch_floats(group, shape.head_dim)) / sizeof(float);
     const auto scratch = arena.take<float>(pool_.size() * scratch_floats);
-    for (const SequenceRows& sequence : layer.sequences) {
-      const size_t tiles = (sequence.n_rows + kAttentionRows - 1) / kAttentionRows;
-      pool_.for_each(tiles * shape.n_kv_heads, [&](size_t task, size_t worker) {
-        // The last tiles see the most positions: they go first.
-        const size_t tile = tiles - 1 - task / shape.n_kv_heads, kv_head = task % shape.n_kv_heads;
-        const size_t first = tile * kAttentionRows, row = sequence.first_row + first;
-        const size_t head = kv_head * group * shape.head_dim;
-        context_.kernels.attention({.q = q.row(row) + head,
-                                    .y = y.row(row) + head,
-                                    .q_stride = q.stride(),
-                                    .n_rows = std::min(kAttentionRows, sequence.n_rows - first),
-                                    .first_position = sequence.first_position + first,
-                                    .group = group,
-                                    .head_dim = shape.head_dim,
-                                    .sliding_window = shape.sliding_window,
-                                    .kv = &sequence.kv,
-                                    .layer = layer.layer,
-                                    .kv_head = kv_head,
-                                    .scratch = scratch.data() + worker * scratch_floats});
-      });
-    }
+    const auto parts = split_attention(arena, layer.sequences);
+    pool_.for_each(parts.size() * shape.n_kv_heads, [&](size_t task, size_t worker) {
+      const AttentionRows& part = parts[task / shape.n_kv_heads];
+      const size_t kv_head = task % shape.n_kv_heads;
+      const size_t row = part.sequence->first_row + part.first;
+      const size_t head = kv_head * group * shape.head_dim;
+      context_.kernels.attention({.q = q.row(row) + head,
+                                  .y = y.row(row) + head,
+                                  .q_stride = q.stride(),
+                                  .n_rows = part.n_rows,
+                                  .first_position = part.sequence->first_position + part.first,
+                                  .group = group,
+                                  .head_dim = shape.head_dim,
+                                  .sliding_window = shape.sliding_window,
+                                  .kv = &part.sequence->kv,
+                                  .layer = layer.layer,
+                                  .kv_head = kv_head,
+                                  .scratch = scratch.data() + worker * scratch_floats});
+    });
     arena.rewind(mark);
   }
 
@@ -210,14 +243,11 @@ class CpuBackend final : public Backend {
   void store_kv(const KvView& kv, size_t layer, size_t position, const float* k,
                 const float* v) const {
     const KvLayout& layout = kv.layout;
-    const size_t n = layout.head_dim;
     std::byte* page = kv.pages[position / kPageTokens];
-    const size_t in_page = position % kPageTokens * n * layout.element_bytes();
     for (size_t h = 0; h < layout.n_kv_heads; ++h) {
-      context_.kernels.store_kv(layout.type, k + h * n, n,
-                                page + layout.key_offset(layer, h) + in_page);
-      context_.kernels.store_kv(layout.type, v + h * n, n,
-                                page + layout.value_offset(layer, h) + in_page);
+      context_.kernels.store_kv(layout, position % kPageTokens, k + h * layout.head_dim,
+                                v + h * layout.head_dim, page + layout.keys_offset(layer, h),
+                                page + layout.values_offset(layer, h));
     }
   }
 
@@ -225,7 +255,8 @@ class CpuBackend final : public Backend {
   CpuContext context_;
   CpuContext
       exact_context_;  // for the router, whatever the mode: a coin's flip decides who answers
-  RopeTable rope_;
+  KvType kv_type_;
+  StepRows rows_;
 };
 
 }  // namespace

@@ -12,9 +12,10 @@
 namespace mixtral {
 
 struct CpuBackendOptions {
-  size_t n_threads = 0;    ///< 0: one per CPU this process may use
-  std::optional<Isa> isa;  ///< the best one of this machine if not given
-  bool exact = false;      ///< f32 activations and cache, weights widened; slower
+  size_t n_threads = 0;           ///< 0: one per CPU this process may use
+  std::optional<Isa> isa;         ///< the best one of this machine if not given
+  bool exact = false;             ///< f32 activations and cache, weights widened; slower
+  KvType kv_type = KvType::kF16;  ///< of the cache, if not exact
 };
 
 /// Fails with kUnsupported if this machine cannot run the instruction set asked for.

@@ -18,41 +18,56 @@ class Cache {
     const size_t n_pages = (n_positions + kPageTokens - 1) / kPageTokens;
     for (size_t page = 0; page < n_pages; ++page) {
       bytes_.emplace_back(layout_.page_bytes(), std::byte{0xFF});
-      for (size_t head = 0; head < 4; ++head) {
-        fill(random, page, layout_.key_offset(head / 2, head % 2));
-        fill(random, page, layout_.value_offset(head / 2, head % 2));
-      }
+      for (size_t head = 0; head < 4; ++head) fill(random, page, head / 2, head % 2);
     }
     for (auto& page : bytes_) pages_.push_back(page.data());
   }
 
   KvView view() const { return {layout_, pages_}; }
   void drop_page(size_t page) { pages_[page] = nullptr; }
-  double key(size_t position, size_t d) const { return at(layout_.key_offset(1, 1), position, d); }
+  double key(size_t position, size_t d) const {
+    const size_t place = position % kPageTokens;
+    return number(position, layout_.keys_offset(1, 1), layout_.key_index(place, d),
+                  d / 32 * kPageTokens + place);
+  }
   double value(size_t position, size_t d) const {
-    return at(layout_.value_offset(1, 1), position, d);
+    const size_t place = position % kPageTokens;
+    return number(position, layout_.values_offset(1, 1), layout_.value_index(place, d),
+                  place * layout_.scales_per_head() + d / 32);
   }
   size_t head_dim() const { return head_dim_; }
   size_t n_positions() const { return n_positions_; }
 
  private:
-  void fill(Random& random, size_t page, size_t offset) {
-    const size_t left = n_positions_ - page * kPageTokens;
-    const size_t n = std::min(left, kPageTokens) * head_dim_;
-    const std::vector<float> values = random_floats(random, n);
-    kernel_table(Isa::kScalar).store_kv(layout_.type, values.data(), n, &bytes_[page][offset]);
-  }
-  double at(size_t offset, size_t position, size_t d) const {
-    const std::byte* from = bytes_[position / kPageTokens].data() + offset;
-    const size_t i = position % kPageTokens * head_dim_ + d;
-    if (layout_.type == KvType::kF32) {
-      float x = 0;
-      std::memcpy(&x, from + 4 * i, 4);
-      return x;
+  void fill(Random& random, size_t page, size_t layer, size_t head) {
+    const size_t n_places = std::min(n_positions_ - page * kPageTokens, kPageTokens);
+    for (size_t place = 0; place < n_places; ++place) {
+      const std::vector<float> k = random_floats(random, head_dim_);
+      const std::vector<float> v = random_floats(random, head_dim_);
+      kernel_table(Isa::kScalar)
+          .store_kv(layout_, place, k.data(), v.data(),
+                    &bytes_[page][layout_.keys_offset(layer, head)],
+                    &bytes_[page][layout_.values_offset(layer, head)]);
     }
-    uint16_t x = 0;
-    std::memcpy(&x, from + 2 * i, 2);
-    return f16_to_f32(x);
+  }
+  double number(size_t position, size_t offset, size_t index, size_t scale_index) const {
+    const std::byte* part = bytes_[position / kPageTokens].data() + offset;
+    const auto half = [&](size_t at) {
+      uint16_t x = 0;
+      std::memcpy(&x, part + at, 2);
+      return x;
+    };
+    switch (layout_.type) {
+      case KvType::kF16: return f16_to_f32(half(2 * index));
+      case KvType::kBF16: return bf16_to_f32(half(2 * index));
+      case KvType::kQ8_0:
+        return static_cast<int8_t>(part[index]) *
+               static_cast<double>(f16_to_f32(half(layout_.numbers_bytes() + 2 * scale_index)));
+      case KvType::kF32: break;
+    }
+    float x = 0;
+    std::memcpy(&x, part + 4 * index, 4);
+    return x;
   }
 
   size_t head_dim_, n_positions_;
@@ -61,12 +76,14 @@ class Cache {
   std::vector<std::byte*> pages_;
 };
 
+constexpr KvType kKvTypes[] = {KvType::kF16, KvType::kBF16, KvType::kQ8_0, KvType::kF32};
+
 struct Case {
   size_t group, head_dim, first_position, n_rows, sliding_window;
 };
 
-std::vector<float> attend(Isa isa, const Cache& cache, const Case& c, const std::vector<float>& q,
-                          size_t first_row, size_t n_rows) {
+std::vector<float> attend(const KernelTable& table, const Cache& cache, const Case& c,
+                          const std::vector<float>& q, size_t first_row, size_t n_rows) {
   const KvView view = cache.view();
   const size_t stride = c.group * c.head_dim + 9;
   GuardedFloats x(n_rows * stride), y(n_rows * stride);
@@ -91,7 +108,7 @@ std::vector<float> attend(Isa isa, const Cache& cache, const Case& c, const std:
   task.layer = 1;
   task.kv_head = 1;
   task.scratch = floats;
-  kernel_table(isa).attention(task);
+  table.attention(task);
   EXPECT_TRUE(y.guards_intact());
   std::vector<float> out;
   for (size_t row = 0; row < n_rows; ++row) {
@@ -134,10 +151,10 @@ constexpr Case kCases[] = {
 TEST(Attention, IsTheWeightedSumOfVisibleValues) {
   Random random(20);
   for (const Case& c : kCases) {
-    for (const KvType type : {KvType::kF16, KvType::kF32}) {
+    for (const KvType type : kKvTypes) {
       const Cache cache(random, type, c.head_dim, c.first_position + c.n_rows);
       const std::vector<float> q = random_floats(random, c.n_rows * c.group * c.head_dim, 2.0f);
-      const std::vector<float> y = attend(Isa::kScalar, cache, c, q, 0, c.n_rows);
+      const std::vector<float> y = attend(scalar_kernels(), cache, c, q, 0, c.n_rows);
       for (size_t i = 0; i < c.n_rows * c.group; ++i) {
         const std::vector<double> expected =
             attend_in_double(cache, c, q.data() + i * c.head_dim, c.first_position + i / c.group);
@@ -152,21 +169,78 @@ TEST(Attention, IsTheWeightedSumOfVisibleValues) {
 TEST(Attention, GivesTheSameBitsHoweverRowsAreSplitAndOnEveryInstructionSet) {
   Random random(21);
   for (const Case& c : kCases) {
-    for (const KvType type : {KvType::kF16, KvType::kF32}) {
+    for (const KvType type : kKvTypes) {
       const Cache cache(random, type, c.head_dim, c.first_position + c.n_rows);
       const std::vector<float> q = random_floats(random, c.n_rows * c.group * c.head_dim, 2.0f);
-      const std::vector<float> expected = attend(Isa::kScalar, cache, c, q, 0, c.n_rows);
-      for (const Isa isa : kIsas) {
-        if (!isa_supported(isa)) continue;
+      const std::vector<float> expected = attend(scalar_kernels(), cache, c, q, 0, c.n_rows);
+      for (const Kernels& kernels : kernels_here()) {
         for (const size_t chunk : {size_t{1}, size_t{7}, c.n_rows}) {
           std::vector<float> y;
           for (size_t row = 0; row < c.n_rows; row += chunk) {
             const std::vector<float> part =
-                attend(isa, cache, c, q, row, std::min(chunk, c.n_rows - row));
+                attend(kernels.table(), cache, c, q, row, std::min(chunk, c.n_rows - row));
             y.insert(y.end(), part.begin(), part.end());
           }
           ASSERT_TRUE(same_bits(y, expected))
-              << isa_name(isa) << " chunks of " << chunk << ", head_dim " << c.head_dim;
+              << kernels.name << " chunks of " << chunk << ", head_dim " << c.head_dim;
+        }
+      }
+    }
+  }
+}
+
+double error_of_storing(KvType type, float x, float largest) {
+  switch (type) {
+    case KvType::kF16: return std::fabs(x) * 0x1p-11;
+    case KvType::kBF16: return std::fabs(x) * 0x1p-8;
+    case KvType::kQ8_0: return largest / 127 * 0.51;
+    case KvType::kF32: break;
+  }
+  return 0;
+}
+
+TEST(StoreKv, KeepsEveryNumberAsWellAsTheTypeAllowsAndTouchesNothingElse) {
+  Random random(26);
+  for (const KvType type : kKvTypes) {
+    for (const size_t head_dim : {2, 30, 32, 48, 128}) {
+      const KvLayout layout = {type, 1, 1, head_dim};
+      const std::vector<float> k = random_floats(random, head_dim, 3.0f);
+      const std::vector<float> v = random_floats(random, head_dim, 300.0f);
+      std::vector<std::byte> expected;
+      for (const Kernels& kernels : kernels_here()) {
+        std::vector<std::byte> page(layout.page_bytes(), std::byte{0x5A});
+        kernels.table().store_kv(layout, 5, k.data(), v.data(), page.data(),
+                                 page.data() + layout.values_offset(0, 0));
+        if (expected.empty()) expected = page;
+        EXPECT_EQ(page, expected) << kernels.name << " " << kv_type_name(type);
+      }
+      const size_t per_position = head_dim * layout.element_bytes() + 2 * layout.scales_per_head();
+      EXPECT_LE(expected.size() - static_cast<size_t>(std::count(expected.begin(), expected.end(),
+                                                                 std::byte{0x5A})),
+                2 * per_position);
+    }
+  }
+}
+
+TEST(StoreKv, RoundsToTheNearestNumber) {
+  for (const KvType type : kKvTypes) {
+    Random random(27);
+    const Cache cache(random, type, 48, 70);
+    Random again(27);
+    for (size_t position = 0; position < 70; ++position) {
+      if (position % kPageTokens == 0) {  // the other heads come first, page by page
+        const size_t n_places = std::min(70 - position, kPageTokens);
+        random_floats(again, 3 * n_places * 2 * 48);
+      }
+      for (const bool is_key : {true, false}) {
+        const std::vector<float> x = random_floats(again, 48);
+        for (size_t d = 0; d < 48; ++d) {
+          float largest = 0;
+          for (size_t i = d / 32 * 32; i < std::min<size_t>(48, d / 32 * 32 + 32); ++i)
+            largest = std::max(largest, std::fabs(x[i]));
+          const double found = is_key ? cache.key(position, d) : cache.value(position, d);
+          ASSERT_NEAR(found, x[d], error_of_storing(type, x[d], largest))
+              << kv_type_name(type) << " position " << position << " dimension " << d;
         }
       }
     }
@@ -175,8 +249,7 @@ TEST(Attention, GivesTheSameBitsHoweverRowsAreSplitAndOnEveryInstructionSet) {
 
 // Decoding sees a cache whose later places are still empty; prefill sees them filled.
 TEST(Attention, IgnoresLaterPositions) {
-  for (const Isa isa : kIsas) {
-    if (!isa_supported(isa)) continue;
+  for (const Kernels& kernels : kernels_here()) {
     const Case c = {4, 32, 70, 1, 0};
     Random random(22);
     const std::vector<float> q = random_floats(random, c.group * c.head_dim);
@@ -185,27 +258,30 @@ TEST(Attention, IgnoresLaterPositions) {
     const Cache filled(same, KvType::kF32, c.head_dim, 128);
     Cache emptied(again, KvType::kF32, c.head_dim, 128);
     const KvView view = emptied.view();
-    for (size_t p = 71; p < 128; ++p) {
-      std::byte* page = view.pages[1];
-      const size_t at = (p - 64) * c.head_dim * 4;
-      std::memset(page + view.layout.key_offset(1, 1) + at, 0xFF, c.head_dim * 4);
-      std::memset(page + view.layout.value_offset(1, 1) + at, 0xFF, c.head_dim * 4);
+    const KvLayout& layout = view.layout;
+    auto* keys = reinterpret_cast<float*>(view.pages[1] + layout.keys_offset(1, 1));
+    auto* values = reinterpret_cast<float*>(view.pages[1] + layout.values_offset(1, 1));
+    for (size_t place = 7; place < kPageTokens; ++place) {
+      for (size_t d = 0; d < c.head_dim; ++d) {
+        keys[layout.key_index(place, d)] = NAN;
+        values[layout.value_index(place, d)] = NAN;
+      }
     }
-    EXPECT_TRUE(same_bits(attend(isa, filled, c, q, 0, 1), attend(isa, emptied, c, q, 0, 1)));
+    EXPECT_TRUE(same_bits(attend(kernels.table(), filled, c, q, 0, 1),
+                          attend(kernels.table(), emptied, c, q, 0, 1)));
   }
 }
 
 TEST(Attention, NeverTouchesPagesBehindTheWindow) {
-  for (const Isa isa : kIsas) {
-    if (!isa_supported(isa)) continue;
+  for (const Kernels& kernels : kernels_here()) {
     const Case c = {4, 32, 200, 20, 30};
     Random random(24);
     Cache cache(random, KvType::kF16, c.head_dim, 220);
     const std::vector<float> q = random_floats(random, c.n_rows * c.group * c.head_dim);
-    const std::vector<float> expected = attend(isa, cache, c, q, 0, c.n_rows);
+    const std::vector<float> expected = attend(kernels.table(), cache, c, q, 0, c.n_rows);
     cache.drop_page(0);
     cache.drop_page(1);  // position 200 sees 171 and later
-    EXPECT_TRUE(same_bits(attend(isa, cache, c, q, 0, c.n_rows), expected));
+    EXPECT_TRUE(same_bits(attend(kernels.table(), cache, c, q, 0, c.n_rows), expected));
   }
 }
 
@@ -214,9 +290,9 @@ TEST(Attention, StandsLargeScores) {
   const Case c = {2, 64, 150, 3, 0};
   const Cache cache(random, KvType::kF32, c.head_dim, 153);
   const std::vector<float> q = random_floats(random, c.n_rows * c.group * c.head_dim, 1000.0f);
-  for (const Isa isa : kIsas) {
-    if (!isa_supported(isa)) continue;
-    for (const float y : attend(isa, cache, c, q, 0, c.n_rows)) ASSERT_TRUE(std::isfinite(y));
+  for (const Kernels& kernels : kernels_here()) {
+    for (const float y : attend(kernels.table(), cache, c, q, 0, c.n_rows))
+      ASSERT_TRUE(std::isfinite(y));
   }
 }
 

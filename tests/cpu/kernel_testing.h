@@ -4,13 +4,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
+#include <ostream>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "core/arena.h"
 #include "core/half.h"
+#include "cpu/avx512_twin.h"
 #include "cpu/kernels/activation_chunk.h"
 #include "cpu/kernels/kernel_table.h"
 #include "cpu/panel.h"
@@ -20,11 +23,34 @@
 
 namespace mixtral::cpu {
 
-inline constexpr Isa kIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512};
-inline constexpr Isa kVectorIsas[] = {Isa::kAvx2, Isa::kAvx512};
+/// A set of kernels under test: of an instruction set, or its twin.
+struct Kernels {
+  std::string_view name;
+  Isa needs;
+  const KernelTable& (*table)();
 
-#define MIXTRAL_SKIP_UNLESS_SUPPORTED(isa) \
-  if (!isa_supported(isa)) GTEST_SKIP() << "this machine lacks " << isa_name(isa)
+  bool run_here() const { return isa_supported(needs); }
+};
+template <Isa isa>
+const KernelTable& table_of() {
+  return kernel_table(isa);
+}
+inline constexpr Kernels kAllKernels[] = {
+    {"scalar", Isa::kScalar, table_of<Isa::kScalar>},
+    {"avx2", Isa::kAvx2, table_of<Isa::kAvx2>},
+    {"avx512", Isa::kAvx512, table_of<Isa::kAvx512>},
+    {"avx512_twin", Isa::kAvx2, avx512_twin_table},
+};
+inline void PrintTo(const Kernels& kernels, std::ostream* out) { *out << kernels.name; }
+inline const KernelTable& scalar_kernels() { return kernel_table(Isa::kScalar); }
+
+/// Those that this machine can run.
+inline std::vector<Kernels> kernels_here() {
+  std::vector<Kernels> here;
+  std::copy_if(std::begin(kAllKernels), std::end(kAllKernels), std::back_inserter(here),
+               [](const Kernels& kernels) { return kernels.run_here(); });
+  return here;
+}
 
 using Random = std::mt19937;
 
@@ -185,8 +211,8 @@ struct TestActivations {
   }
 };
 
-inline std::string isa_test_name(const testing::TestParamInfo<Isa>& info) {
-  return std::string(isa_name(info.param));
+inline std::string kernels_test_name(const testing::TestParamInfo<Kernels>& info) {
+  return std::string(info.param.name);
 }
 inline std::string type_test_name(const testing::TestParamInfo<Type>& info) {
   return std::string(type_name(info.param));

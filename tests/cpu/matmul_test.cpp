@@ -13,7 +13,7 @@ class MatmulOf : public testing::TestWithParam<Type> {
     if (block == 32) return {32, 64, 96, 256, 288, 1024};
     return {256, 512, 768, 1024};
   }
-  static MatmulFn matmul(Isa isa) { return kernel_table(isa).matmul[table_index(GetParam())]; }
+  static MatmulFn matmul(const KernelTable& table) { return table.matmul[table_index(GetParam())]; }
 };
 INSTANTIATE_TEST_SUITE_P(AllTypes, MatmulOf,
                          testing::Values(Type::kF32, Type::kF16, Type::kBF16, Type::kQ4_0,
@@ -69,7 +69,7 @@ TEST_P(MatmulOf, IsTheDotProductOfWeightsAndActivations) {
     const TestPanel panel(random, GetParam(), 16, cols);
     const TestActivations x(activation_format(GetParam()), cols, 3,
                             random_floats(random, 3 * cols));
-    expect_dot_products(panel, x, multiply(matmul(Isa::kScalar), panel, x.view));
+    expect_dot_products(panel, x, multiply(matmul(scalar_kernels()), panel, x.view));
   }
 }
 
@@ -81,17 +81,16 @@ TEST_P(MatmulOf, GivesEachRowTheSameBitsForAnyNumberOfRowsAndInstructionSet) {
                             random_floats(random, 33 * cols));
     std::vector<float> expected;
     for (size_t row = 0; row < 33; ++row) {
-      const std::vector<float> y = multiply(matmul(Isa::kScalar), panel, x.row(row));
+      const std::vector<float> y = multiply(matmul(scalar_kernels()), panel, x.row(row));
       expected.insert(expected.end(), y.begin(), y.end());
     }
-    for (const Isa isa : kIsas) {
-      if (!isa_supported(isa)) continue;
+    for (const Kernels& kernels : kernels_here()) {
       for (size_t n_rows = 1; n_rows <= 33; n_rows += n_rows < 17 ? 1 : 16) {
         Activations some = x.view;
         some.n_rows = n_rows;
-        const std::vector<float> y = multiply(matmul(isa), panel, some);
+        const std::vector<float> y = multiply(matmul(kernels.table()), panel, some);
         ASSERT_TRUE(same_bits(y, {expected.begin(), expected.begin() + n_rows * 16}))
-            << isa_name(isa) << ", " << n_rows << " rows of " << cols << " columns";
+            << kernels.name << ", " << n_rows << " rows of " << cols << " columns";
       }
     }
   }
@@ -123,12 +122,11 @@ TEST_P(MatmulOf, SurvivesExtremeCodes) {
     for (const float value : {1.0f, -1.0f}) {
       const std::vector<float> values(2 * cols, value);
       const TestActivations x(activation_format(GetParam()), cols, 2, values);
-      const std::vector<float> expected = multiply(matmul(Isa::kScalar), panel, x.view);
+      const std::vector<float> expected = multiply(matmul(scalar_kernels()), panel, x.view);
       expect_dot_products(panel, x, expected);
-      for (const Isa isa : kVectorIsas) {
-        if (!isa_supported(isa)) continue;
-        EXPECT_TRUE(same_bits(multiply(matmul(isa), panel, x.view), expected))
-            << isa_name(isa) << " fill " << fill << " value " << value;
+      for (const Kernels& kernels : kernels_here()) {
+        EXPECT_TRUE(same_bits(multiply(matmul(kernels.table()), panel, x.view), expected))
+            << kernels.name << " fill " << fill << " value " << value;
       }
     }
   }
@@ -139,12 +137,11 @@ TEST_P(MatmulOf, GivesZeroForRowsThatThePanelLacks) {
   const size_t cols = 256;
   const TestPanel panel(random, GetParam(), 3, cols);
   const TestActivations x(activation_format(GetParam()), cols, 2, random_floats(random, 2 * cols));
-  for (const Isa isa : kIsas) {
-    if (!isa_supported(isa)) continue;
-    const std::vector<float> y = multiply(matmul(isa), panel, x.view);
+  for (const Kernels& kernels : kernels_here()) {
+    const std::vector<float> y = multiply(matmul(kernels.table()), panel, x.view);
     for (size_t i = 0; i < y.size(); ++i) {
       if (i % 16 >= 3) {
-        EXPECT_EQ(y[i], 0.0f) << isa_name(isa);
+        EXPECT_EQ(y[i], 0.0f) << kernels.name;
       }
     }
   }
@@ -159,15 +156,14 @@ TEST(MatmulWidened, EqualsTheF32PanelAndAccumulates) {
     const std::vector<float> expected =
         multiply(kernel_table(Isa::kScalar).matmul[table_index(Type::kF32)], panel, x.view);
     expect_dot_products(panel, x, expected);
-    for (const Isa isa : kIsas) {
-      if (!isa_supported(isa)) continue;
+    for (const Kernels& kernels : kernels_here()) {
       for (size_t n_rows = 1; n_rows <= 17; ++n_rows) {
         Activations some = x.view;
         some.n_rows = n_rows;
         GuardedFloats y(n_rows * 16);
-        kernel_table(isa).matmul_widened(floats, cols, some, false, y.data(), 16);
+        kernels.table().matmul_widened(floats, cols, some, false, y.data(), 16);
         ASSERT_TRUE(same_bits(y.values(), {expected.begin(), expected.begin() + n_rows * 16}));
-        kernel_table(isa).matmul_widened(floats, cols, some, true, y.data(), 16);
+        kernels.table().matmul_widened(floats, cols, some, true, y.data(), 16);
         for (size_t i = 0; i < n_rows * 16; ++i) ASSERT_EQ(y[i], expected[i] + expected[i]);
         EXPECT_TRUE(y.guards_intact());
       }

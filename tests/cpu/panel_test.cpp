@@ -64,9 +64,8 @@ TEST_P(PanelOf, GrowsLessThanFourPercent) {
 
 TEST_P(PanelOf, WidensToTheFloatsOfUnpack) {
   Random random(3);
-  for (const Isa isa : kIsas) {
-    if (!isa_supported(isa)) continue;
-    const WidenFn widen = kernel_table(isa).widen[table_index(GetParam())];
+  for (const Kernels& kernels : kernels_here()) {
+    const WidenFn widen = kernels.table().widen[table_index(GetParam())];
     for (const size_t cols : widths()) {
       const TestPanel panel(random, GetParam(), 11, cols);
       const size_t block = type_info(GetParam()).block_size;
@@ -80,7 +79,7 @@ TEST_P(PanelOf, WidensToTheFloatsOfUnpack) {
             const float found = out[(col - first) * 16 + row];
             if (row < 11) {
               ASSERT_TRUE(same_bits({found}, {expected}))
-                  << isa_name(isa) << " column " << col << " row " << row << ": " << found
+                  << kernels.name << " column " << col << " row " << row << ": " << found
                   << " instead of " << expected;
             } else {
               ASSERT_EQ(found, expected);

@@ -47,61 +47,32 @@ void start_tile(const AttentionTile& t) {
   }
 }
 
-// Writes keys or values of positions [span) to their places in t.tile, whose first is `origin`.
-void widen_positions(const AttentionTile& t, const std::byte* head, size_t origin,
-                     const Span& span) {
-  const size_t head_dim = t.task->head_dim;
-  const bool f16 = t.task->kv->layout.type == KvType::kF16;
-  for (size_t p = span.first; p < span.end; ++p) {
-    const size_t first = p % kPageTokens * head_dim;
-    float* out = t.tile + (p - origin) * t.padded_dim;
-    for (size_t d = 0; d < t.padded_dim; d += 16) {
-      const size_t part = head_dim - d < 16 ? head_dim - d : 16;
-      store(out + d, f16 ? load_f16_part(head + 2 * (first + d), part)
-                         : load_part(reinterpret_cast<const float*>(head) + first + d, part));
-    }
-  }
-}
-
-// scores[0..15] of Q queries against the 16 keys of t.tile.
+// scores[0..15] of Q queries against the 16 keys of t.tile. One key's sum runs over the dimensions
+// in order.
 template <int Q>
 void score_keys(const AttentionTile& t, size_t query, float* scores) {
-  alignas(64) float products[Q][256];
   const float* q = t.queries + query * t.padded_dim;
-  for (size_t key = 0; key < 16; key += kKeyTile) {
-    F32x16 sums[Q][kKeyTile];
-#pragma GCC unroll 8
-    for (int i = 0; i < Q; ++i) {
-#pragma GCC unroll 8
-      for (int k = 0; k < kKeyTile; ++k) sums[i][k] = set1(0);
-    }
-    for (size_t d = 0; d < t.padded_dim; d += 16) {
-      F32x16 keys[kKeyTile];
-#pragma GCC unroll 8
-      for (size_t k = 0; k < kKeyTile; ++k) keys[k] = load(t.tile + (key + k) * t.padded_dim + d);
-#pragma GCC unroll 8
-      for (size_t i = 0; i < Q; ++i) {
-        const F32x16 part = load(q + i * t.padded_dim + d);
-#pragma GCC unroll 8
-        for (int k = 0; k < kKeyTile; ++k) sums[i][k] = fma(part, keys[k], sums[i][k]);
-      }
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < Q; ++i) {
-#pragma GCC unroll 8
-      for (size_t k = 0; k < kKeyTile; ++k) store(products[i] + 16 * (key + k), sums[i][k]);
-    }
+  F32x16 sums[Q];
+#pragma GCC unroll 16
+  for (int i = 0; i < Q; ++i) sums[i] = set1(0);
+  for (size_t d = 0; d < t.task->head_dim; ++d) {
+    const F32x16 keys = load(t.tile + 16 * d);
+#pragma GCC unroll 16
+    for (size_t i = 0; i < Q; ++i) sums[i] = fma(set1(q[i * t.padded_dim + d]), keys, sums[i]);
   }
   const F32x16 scale = set1(1.0f / __builtin_sqrtf(static_cast<float>(t.task->head_dim)));
-  for (size_t i = 0; i < Q; ++i)
-    store(scores + i * kPageTokens, mul(reduce_add_each(products[i]), scale));
+#pragma GCC unroll 16
+  for (size_t i = 0; i < Q; ++i) store(scores + i * kPageTokens, mul(sums[i], scale));
 }
+
+// The next smaller number of queries that a function is made for.
+constexpr int fewer_queries(int q) { return q > 8 ? 8 : q > 6 ? 6 : q > 4 ? 4 : q / 2; }
 
 template <int Q>
 void score_from(const AttentionTile& t, size_t query, float* scores) {
   for (; query + Q <= t.n_queries(); query += Q)
     score_keys<Q>(t, query, scores + query * kPageTokens);
-  if constexpr (Q > 1) score_from<Q / 2>(t, query, scores);
+  if constexpr (Q > 1) score_from<fewer_queries(Q)>(t, query, scores);
 }
 
 // Turns one query's scores of a page into weights, zero outside `seen` (places in the page), and
@@ -134,43 +105,24 @@ void soften(const AttentionTile& t, size_t query, const Span& seen) {
   for (size_t d = 0; d < t.padded_dim; d += 16) store(result + d, mul(load(result + d), old));
 }
 
-// results += weight * value over places [span) of t.tile for Q queries, V vectors of the value.
-template <int Q, int V>
-[[gnu::always_inline]] inline void add_value_part(const AttentionTile& t, size_t d,
-                                                  const float* weights, const Span& span,
-                                                  float* results) {
-  F32x16 sums[Q][V];
-#pragma GCC unroll 8
-  for (size_t i = 0; i < Q; ++i) {
-#pragma GCC unroll 8
-    for (size_t v = 0; v < V; ++v) sums[i][v] = load(results + i * t.padded_dim + d + 16 * v);
-  }
-  for (size_t p = span.first; p < span.end; ++p) {
-    F32x16 value[V];
-#pragma GCC unroll 8
-    for (size_t v = 0; v < V; ++v) value[v] = load(t.tile + p * t.padded_dim + d + 16 * v);
-#pragma GCC unroll 8
-    for (size_t i = 0; i < Q; ++i) {
-      const F32x16 weight = set1(weights[i * kPageTokens + p]);
-#pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) sums[i][v] = fma(weight, value[v], sums[i][v]);
-    }
-  }
-#pragma GCC unroll 8
-  for (size_t i = 0; i < Q; ++i) {
-#pragma GCC unroll 8
-    for (size_t v = 0; v < V; ++v) store(results + i * t.padded_dim + d + 16 * v, sums[i][v]);
-  }
-}
-
+// results += weight * value over places [span) of t.tile, for Q queries that see them all.
 template <int Q>
 void add_values(const AttentionTile& t, size_t query, const float* weights, const Span& span) {
   if (span.empty()) return;
   float* results = t.results + query * t.padded_dim;
-  size_t d = 0;
-  for (; d + 16 * kValueTile <= t.padded_dim; d += 16 * kValueTile)
-    add_value_part<Q, kValueTile>(t, d, weights, span, results);
-  for (; d < t.padded_dim; d += 16) add_value_part<Q, 1>(t, d, weights, span, results);
+  for (size_t d = 0; d < t.padded_dim; d += 16) {
+    F32x16 sums[Q];
+#pragma GCC unroll 16
+    for (size_t i = 0; i < Q; ++i) sums[i] = load(results + i * t.padded_dim + d);
+    for (size_t p = span.first; p < span.end; ++p) {
+      const F32x16 value = load(t.tile + p * t.padded_dim + d);
+#pragma GCC unroll 16
+      for (size_t i = 0; i < Q; ++i)
+        sums[i] = fma(set1(weights[i * kPageTokens + p]), value, sums[i]);
+    }
+#pragma GCC unroll 16
+    for (size_t i = 0; i < Q; ++i) store(results + i * t.padded_dim + d, sums[i]);
+  }
 }
 
 // The part of `positions` (at most 16, the first being `positions.first`) that a query sees, as
@@ -194,7 +146,7 @@ void add_values_from(const AttentionTile& t, size_t query, size_t weights_at,
     for (size_t i = 0; i < Q; ++i)
       add_values<1>(t, query + i, weights + i * kPageTokens, seen_in(t, query + i, positions));
   }
-  if constexpr (Q > 1) add_values_from<Q / 2>(t, query, weights_at, positions);
+  if constexpr (Q > 1) add_values_from<fewer_queries(Q)>(t, query, weights_at, positions);
 }
 
 // One page for all queries of the tile; `span` are its positions that any of them sees.
@@ -203,12 +155,12 @@ void attend_page(const AttentionTile& t, const Span& span) {
   const KvLayout& layout = task.kv->layout;
   const std::byte* page = task.kv->pages[span.first / kPageTokens];
   const size_t page_first = span.first / kPageTokens * kPageTokens;
-  const std::byte* keys = page + layout.key_offset(task.layer, task.kv_head);
-  const std::byte* values = page + layout.value_offset(task.layer, task.kv_head);
+  const std::byte* keys = page + layout.keys_offset(task.layer, task.kv_head);
+  const std::byte* values = page + layout.values_offset(task.layer, task.kv_head);
   for (size_t at = 0; at < kPageTokens; at += 16) {
     const Span part = overlap(span, {page_first + at, page_first + at + 16});
     if (part.empty()) continue;
-    widen_positions(t, keys, page_first + at, part);
+    widen_keys(layout, keys, at, t.tile);
     score_from<kQueryTile>(t, 0, t.scores + at);
   }
   for (size_t query = 0; query < t.n_queries(); ++query) {
@@ -220,7 +172,8 @@ void attend_page(const AttentionTile& t, const Span& span) {
     const Span positions = {page_first + at, page_first + at + 16};
     const Span part = overlap(span, positions);
     if (part.empty()) continue;
-    widen_positions(t, values, page_first + at, part);
+    widen_values(layout, values, at, part.first - page_first, part.end - page_first, t.padded_dim,
+                 t.tile);
     add_values_from<kQueryTile>(t, 0, at, positions);
   }
 }
@@ -250,8 +203,6 @@ void attention(const AttentionTask& task) {
                      task.scratch + at.largest,
                      task.scratch + at.sums,
                      task.scratch + at.tile};
-  // Places that no query sees are computed with too, and their results ignored.
-  for (size_t i = 0; i < 16 * at.padded_dim; i += 16) store(t.tile + i, set1(0));
   const size_t tile_rows = attention_tile_rows(task.group);
   for (; t.first_row < task.n_rows; t.first_row += tile_rows) {
     const size_t left = task.n_rows - t.first_row;

@@ -7,8 +7,9 @@
 
 namespace mixtral::cpu {
 
-/// Rows of an AttentionTask that share one pass over the cache: about 32 queries.
-constexpr size_t attention_tile_rows(size_t group) { return group < 32 ? 32 / group : 1; }
+/// Rows of an AttentionTask that share one pass over the cache: about 36 queries, which the tiles
+/// of every instruction set divide well.
+constexpr size_t attention_tile_rows(size_t group) { return group < 36 ? 36 / group : 1; }
 
 /// Offsets in floats, for up to attention_tile_rows() rows.
 struct AttentionScratch {
@@ -24,7 +25,8 @@ struct AttentionScratch {
     scores = results + n_queries * padded_dim;   // [n_queries, kPageTokens]
     largest = scores + n_queries * kPageTokens;  // [n_queries]
     sums = largest + n_queries_padded;           // [n_queries]
-    tile = sums + n_queries_padded;              // [16, padded_dim]: keys or values as floats
+    // 16 positions as floats: keys [padded_dim, 16] or values [16, padded_dim].
+    tile = sums + n_queries_padded;
     floats = tile + 16 * padded_dim;
   }
 };

@@ -119,14 +119,3 @@ void add_scaled(const float* x, float factor, size_t n, float* y) {
     store_part(y + i, fma(load_part(x + i, part), set1(factor), load_part(y + i, part)), part);
   }
 }
-
-void store_kv(KvType type, const float* x, size_t n, std::byte* out) {
-  if (type == KvType::kF32) {
-    std::memcpy(out, x, n * sizeof(float));
-    return;
-  }
-  for (size_t i = 0; i < n; i += 16) {
-    const size_t part = n - i < 16 ? n - i : 16;
-    store_f16_part(out + 2 * i, load_part(x + i, part), part);
-  }
-}

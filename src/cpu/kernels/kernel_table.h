@@ -89,8 +89,10 @@ struct KernelTable {
   void (*swiglu)(const float* gate, const float* up, size_t n, float* y);
   /// y += x * factor.
   void (*add_scaled)(const float* x, float factor, size_t n, float* y);
-  /// n floats to the cache's type.
-  void (*store_kv)(KvType type, const float* x, size_t n, std::byte* out);
+  /// One head's key and value (head_dim floats each) to the `place`-th position of a page, whose
+  /// parts for this head begin at `keys` and `values`.
+  void (*store_kv)(const KvLayout& layout, size_t place, const float* k, const float* v,
+                   std::byte* keys, std::byte* values);
   void (*attention)(const AttentionTask& task);
 
   /// Multiply as fast as the instruction set can, from registers, and return the number of

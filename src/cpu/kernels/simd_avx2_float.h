@@ -6,9 +6,7 @@ constexpr int kRowTile = 4;
 constexpr size_t kFewRows = 4;
 constexpr size_t kManyRows = 64;
 constexpr int kFloatRowTile = 3;
-constexpr int kQueryTile = 2;
-constexpr int kKeyTile = 2;
-constexpr int kValueTile = 2;
+constexpr int kQueryTile = 6;
 
 struct F32x16 {
   __m256 low, high;
@@ -48,6 +46,17 @@ struct F32x16 {
   std::byte halves[32] = {};
   std::memcpy(halves, from, 2 * n);
   return load_f16(halves);
+}
+[[gnu::always_inline]] inline __m256 bf16_to_floats(__m128i halves) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+}
+[[gnu::always_inline]] inline F32x16 load_bf16(const std::byte* from) {
+  return {bf16_to_floats(load_16_bytes(from)), bf16_to_floats(load_16_bytes(from + 16))};
+}
+[[gnu::always_inline]] inline F32x16 load_i8(const std::byte* from) {
+  const __m128i bytes = load_16_bytes(from);
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
+          _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)))};
 }
 [[gnu::always_inline]] inline void store_f16_part(std::byte* to, F32x16 v, size_t n) {
   constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
@@ -98,23 +107,4 @@ struct F32x16 {
   const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
   const __m128 two = _mm_max_ps(four, _mm_permute_ps(four, 0x4E));
   return _mm_cvtss_f32(_mm_max_ps(two, _mm_permute_ps(two, 0xB1)));
-}
-// The steps of reduce_add() for several vectors at once.
-[[gnu::always_inline]] inline __m256 add_halves(const float* vector) {
-  return _mm256_add_ps(_mm256_loadu_ps(vector), _mm256_loadu_ps(vector + 8));
-}
-[[gnu::always_inline]] inline __m256 add_quarters(const float* vectors) {  // of 0 | of 4
-  const __m256 a = add_halves(vectors), b = add_halves(vectors + 64);
-  return _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
-}
-[[gnu::always_inline]] inline __m256 add_pairs(__m256 a, __m256 b) {
-  return _mm256_add_ps(_mm256_shuffle_ps(a, b, 0x44), _mm256_shuffle_ps(a, b, 0xEE));
-}
-[[gnu::always_inline]] inline __m256 reduce_add_eight(const float* vectors) {
-  const __m256 low = add_pairs(add_quarters(vectors), add_quarters(vectors + 16));
-  const __m256 high = add_pairs(add_quarters(vectors + 32), add_quarters(vectors + 48));
-  return _mm256_add_ps(_mm256_shuffle_ps(low, high, 0x88), _mm256_shuffle_ps(low, high, 0xDD));
-}
-[[gnu::always_inline]] inline F32x16 reduce_add_each(const float* vectors) {
-  return {reduce_add_eight(vectors), reduce_add_eight(vectors + 128)};
 }

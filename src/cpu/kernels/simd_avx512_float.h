@@ -5,9 +5,7 @@ constexpr int kRowTile = 8;
 constexpr size_t kFewRows = 8;
 constexpr size_t kManyRows = 64;
 constexpr int kFloatRowTile = 8;
-constexpr int kQueryTile = 4;
-constexpr int kKeyTile = 4;
-constexpr int kValueTile = 4;
+constexpr int kQueryTile = 12;
 
 using F32x16 = __m512;
 
@@ -29,6 +27,14 @@ using F32x16 = __m512;
 }
 [[gnu::always_inline]] inline F32x16 load_f16_part(const std::byte* from, size_t n) {
   return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first_lanes(n), from));
+}
+[[gnu::always_inline]] inline F32x16 load_bf16(const std::byte* from) {
+  const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+}
+[[gnu::always_inline]] inline F32x16 load_i8(const std::byte* from) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
 }
 [[gnu::always_inline]] inline void store_f16_part(std::byte* to, F32x16 v, size_t n) {
   const __m256i halves = _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -63,27 +69,4 @@ using F32x16 = __m512;
   v = max(v, _mm512_shuffle_f32x4(v, v, 0xB1));
   v = max(v, _mm512_permute_ps(v, 0x4E));
   return _mm512_cvtss_f32(max(v, _mm512_permute_ps(v, 0xB1)));
-}
-// The steps of reduce_add() for two vectors at once; the results of `a` come in the lower half of
-// the register, 128-bit part or pair.
-[[gnu::always_inline]] inline F32x16 add_halves(F32x16 a, F32x16 b) {
-  return add(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));
-}
-[[gnu::always_inline]] inline F32x16 add_quarters(F32x16 a, F32x16 b) {
-  return add(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xDD));
-}
-[[gnu::always_inline]] inline F32x16 add_four(const float* vectors) {  // 0, 4, 8 and 12
-  const F32x16 low = add_halves(load(vectors), load(vectors + 64));
-  const F32x16 high = add_halves(load(vectors + 128), load(vectors + 192));
-  return add_quarters(low, high);
-}
-[[gnu::always_inline]] inline F32x16 reduce_add_each(const float* vectors) {
-  // Quarter q of part[i] holds four partial sums of vector 4q + i.
-  const F32x16 part[4] = {add_four(vectors), add_four(vectors + 16), add_four(vectors + 32),
-                          add_four(vectors + 48)};
-  const F32x16 low =
-      add(_mm512_shuffle_ps(part[0], part[1], 0x44), _mm512_shuffle_ps(part[0], part[1], 0xEE));
-  const F32x16 high =
-      add(_mm512_shuffle_ps(part[2], part[3], 0x44), _mm512_shuffle_ps(part[2], part[3], 0xEE));
-  return add(_mm512_shuffle_ps(low, high, 0x88), _mm512_shuffle_ps(low, high, 0xDD));
 }

@@ -6,9 +6,7 @@ constexpr int kRowTile = 1;       // activation rows that are multiplied togethe
 constexpr size_t kFewRows = 4;    // up to so many rows take codes straight from the panel
 constexpr size_t kManyRows = 64;  // so many at most share an unpacked chunk
 constexpr int kFloatRowTile = 1;  // the same for panels of floats
-constexpr int kQueryTile = 1;     // attention: queries that share one load of a key or value,
-constexpr int kKeyTile = 1;       // and keys that share one load of a query
-constexpr int kValueTile = 1;     // vectors of a value that are summed at once
+constexpr int kQueryTile = 1;     // attention: queries that share one load of a key or value
 
 struct F32x16 {
   float lane[16];
@@ -44,6 +42,19 @@ inline void store_part(float* to, const F32x16& v, size_t n) {
   return v;
 }
 inline F32x16 load_f16(const std::byte* from) { return load_f16_part(from, 16); }
+[[gnu::noinline]] F32x16 load_bf16(const std::byte* from) {
+  uint16_t halves[16];
+  std::memcpy(halves, from, sizeof(halves));
+  F32x16 v;
+  for (int i = 0; i < 16; ++i) v.lane[i] = bf16_to_f32(halves[i]);
+  return v;
+}
+[[gnu::noinline]] F32x16 load_i8(const std::byte* from) {
+  F32x16 v;
+  for (int i = 0; i < 16; ++i)
+    v.lane[i] = static_cast<float>(static_cast<int8_t>(std::to_integer<uint8_t>(from[i])));
+  return v;
+}
 [[gnu::noinline]] void store_f16_part(std::byte* to, const F32x16& v, size_t n) {
   uint16_t halves[16];
   for (int i = 0; i < 16; ++i) halves[i] = f32_to_f16(v.lane[i]);
@@ -104,10 +115,4 @@ inline F32x16 abs(F32x16 a) {
       v.lane[i] = v.lane[i] > v.lane[i + half] ? v.lane[i] : v.lane[i + half];
   }
   return v.lane[0];
-}
-// Lane i: reduce_add() of the vector at vectors + 16 i.
-[[gnu::noinline]] F32x16 reduce_add_each(const float* vectors) {
-  F32x16 v;
-  for (int i = 0; i < 16; ++i) v.lane[i] = reduce_add(load(vectors + 16 * i));
-  return v;
 }

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "core/half.h"
 #include "cpu/kernels/activation_chunk.h"
 #include "cpu/kernels/attention_scratch.h"
 #include "cpu/kernels/intrinsics.h"
@@ -24,6 +25,7 @@ namespace {
 #include "cpu/kernels/widen-inl.h"
 #include "cpu/kernels/matmul_float-inl.h"
 #include "cpu/kernels/elementwise-inl.h"
+#include "cpu/kernels/kv-inl.h"
 #include "cpu/kernels/attention-inl.h"
 #include "cpu/kernels/peak-inl.h"
 #include "cpu/kernels/table-inl.h"

@@ -23,6 +23,7 @@ namespace {
 #include "cpu/kernels/widen-inl.h"
 #include "cpu/kernels/matmul_float-inl.h"
 #include "cpu/kernels/elementwise-inl.h"
+#include "cpu/kernels/kv-inl.h"
 #include "cpu/kernels/attention-inl.h"
 #include "cpu/kernels/peak-inl.h"
 #include "cpu/kernels/table-inl.h"

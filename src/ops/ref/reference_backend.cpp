@@ -76,10 +76,8 @@ std::vector<size_t> all_rows(size_t n) {
   return rows;
 }
 
-float* cached(const SequenceRows& sequence, size_t offset, size_t position) {
-  const KvLayout& layout = sequence.kv.layout;
-  std::byte* page = sequence.kv.pages[position / kPageTokens];
-  return reinterpret_cast<float*>(page + offset) + position % kPageTokens * layout.head_dim;
+float* cached_part(const SequenceRows& sequence, size_t offset, size_t position) {
+  return reinterpret_cast<float*>(sequence.kv.pages[position / kPageTokens] + offset);
 }
 
 class ReferenceBackend final : public Backend {
@@ -166,10 +164,12 @@ class ReferenceBackend final : public Backend {
         rotate(q.row_span(row), position);
         rotate(k.row_span(row), position);
         for (size_t h = 0; h < layer.shape.n_kv_heads; ++h) {
-          std::copy_n(k.row(row) + h * n, n,
-                      cached(sequence, layout.key_offset(layer.layer, h), position));
-          std::copy_n(v.row(row) + h * n, n,
-                      cached(sequence, layout.value_offset(layer.layer, h), position));
+          float* keys = cached_part(sequence, layout.keys_offset(layer.layer, h), position);
+          float* values = cached_part(sequence, layout.values_offset(layer.layer, h), position);
+          for (size_t d = 0; d < n; ++d) {
+            keys[layout.key_index(position % kPageTokens, d)] = k.row(row)[h * n + d];
+            values[layout.value_index(position % kPageTokens, d)] = v.row(row)[h * n + d];
+          }
         }
       }
     }
@@ -263,16 +263,22 @@ class ReferenceBackend final : public Backend {
     std::vector<double> scores(position + 1 - first);
     double largest = -INFINITY;
     for (size_t p = first; p <= position; ++p) {
-      const float* key = cached(sequence, layout.key_offset(layer.layer, kv_head), p);
-      scores[p - first] = dot(q, {key, q.size()}) / std::sqrt(static_cast<double>(q.size()));
+      const float* keys = cached_part(sequence, layout.keys_offset(layer.layer, kv_head), p);
+      double product = 0;
+      for (size_t d = 0; d < q.size(); ++d) {
+        product += static_cast<double>(q[d]) * keys[layout.key_index(p % kPageTokens, d)];
+      }
+      scores[p - first] = product / std::sqrt(static_cast<double>(q.size()));
       largest = std::max(largest, scores[p - first]);
     }
     double sum = 0;
     for (double& score : scores) sum += score = std::exp(score - largest);
     std::vector<double> mixed(q.size());
     for (size_t p = first; p <= position; ++p) {
-      const float* value = cached(sequence, layout.value_offset(layer.layer, kv_head), p);
-      for (size_t i = 0; i < mixed.size(); ++i) mixed[i] += scores[p - first] * value[i];
+      const float* values = cached_part(sequence, layout.values_offset(layer.layer, kv_head), p);
+      for (size_t d = 0; d < mixed.size(); ++d) {
+        mixed[d] += scores[p - first] * values[layout.value_index(p % kPageTokens, d)];
+      }
     }
     for (size_t i = 0; i < mixed.size(); ++i) y[i] = static_cast<float>(mixed[i] / sum);
   }

@@ -1,0 +1,135 @@
+// Keys and values to the cache and back to floats (layout: ops/kv_view.h). Included by table_*.cpp
+// inside their anonymous namespace and target region.
+
+constexpr size_t kKvScaleDims = 32;  // dimensions that share a scale in kQ8_0
+
+template <class T>
+void put(std::byte* part, size_t index, T value) {
+  std::memcpy(part + index * sizeof(T), &value, sizeof(T));
+}
+
+// One head's numbers of one position; index(d) is the place of dimension d, scale_index(block) that
+// of a scale.
+template <class Index, class ScaleIndex>
+void store_head(const KvLayout& layout, const float* x, std::byte* part, Index index,
+                ScaleIndex scale_index) {
+  const size_t n = layout.head_dim;
+  switch (layout.type) {
+    case KvType::kF32:
+      for (size_t d = 0; d < n; ++d) put(part, index(d), x[d]);
+      return;
+    case KvType::kBF16:
+      for (size_t d = 0; d < n; ++d) put(part, index(d), f32_to_bf16(x[d]));
+      return;
+    case KvType::kF16:
+      for (size_t d = 0; d < n; d += 16) {
+        const size_t left = n - d < 16 ? n - d : 16;
+        uint16_t halves[16];
+        store_f16_part(reinterpret_cast<std::byte*>(halves), load_part(x + d, left), left);
+        for (size_t i = 0; i < left; ++i) put(part, index(d + i), halves[i]);
+      }
+      return;
+    case KvType::kQ8_0: break;
+  }
+  std::byte* scales = part + layout.numbers_bytes();
+  for (size_t first = 0; first < n; first += kKvScaleDims) {
+    const size_t end = first + kKvScaleDims < n ? first + kKvScaleDims : n;
+    float largest = 0;
+    for (size_t d = first; d < end; ++d)
+      largest = __builtin_fabsf(x[d]) > largest ? __builtin_fabsf(x[d]) : largest;
+    const uint16_t stored = f32_to_f16(largest / 127.0f);
+    const float scale = f16_to_f32(stored);
+    const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
+    put(scales, scale_index(first / kKvScaleDims), stored);
+    for (size_t d = first; d < end; ++d) {
+      // Ties to even, as everywhere; the rounded scale may be a little too small for the largest.
+      const float code = (x[d] * inverse + 0x1.8p23f) - 0x1.8p23f;
+      const float clamped = code > 127 ? 127.0f : code < -127 ? -127.0f : code;
+      put(part, index(d), static_cast<int8_t>(clamped));
+    }
+  }
+}
+
+void store_kv(const KvLayout& layout, size_t place, const float* k, const float* v, std::byte* keys,
+              std::byte* values) {
+  const size_t per_head = layout.scales_per_head();
+  store_head(
+      layout, k, keys, [&](size_t d) { return layout.key_index(place, d); },
+      [&](size_t block) { return block * kPageTokens + place; });
+  store_head(
+      layout, v, values, [&](size_t d) { return layout.value_index(place, d); },
+      [&](size_t block) { return place * per_head + block; });
+}
+
+// Sixteen neighbouring numbers as floats; those of kQ8_0 without their scale.
+template <KvType Type>
+[[gnu::always_inline]] inline F32x16 load_kv(const std::byte* from) {
+  if constexpr (Type == KvType::kF16) return load_f16(from);
+  if constexpr (Type == KvType::kBF16) return load_bf16(from);
+  if constexpr (Type == KvType::kQ8_0) return load_i8(from);
+  return load(reinterpret_cast<const float*>(from));
+}
+// The first n of them, zeros above.
+template <KvType Type>
+F32x16 load_kv_part(const std::byte* from, size_t n) {
+  alignas(64) std::byte numbers[64] = {};
+  std::memcpy(numbers, from, n * KvLayout{Type}.element_bytes());
+  return load_kv<Type>(numbers);
+}
+
+// Keys of the 16 positions from `place` on, to tile [head_dim, 16]. Those that nobody has written
+// yet may be any number, or none.
+template <KvType Type>
+void widen_keys_of(const KvLayout& layout, const std::byte* keys, size_t place, float* tile) {
+  const std::byte* scales = keys + layout.numbers_bytes();
+  F32x16 scale = set1(1);
+  for (size_t d = 0; d < layout.head_dim; ++d) {
+    F32x16 key = load_kv<Type>(keys + layout.key_index(place, d) * layout.element_bytes());
+    if constexpr (Type == KvType::kQ8_0) {
+      if (d % kKvScaleDims == 0)
+        scale = load_f16(scales + 2 * (d / kKvScaleDims * kPageTokens + place));
+      key = mul(key, scale);
+    }
+    store(tile + 16 * d, key);
+  }
+}
+
+// Values of places [first, end) of a page, to tile [16, padded_dim], whose first row is place
+// `origin`.
+template <KvType Type>
+void widen_values_of(const KvLayout& layout, const std::byte* values, size_t origin, size_t first,
+                     size_t end, size_t padded_dim, float* tile) {
+  const std::byte* scales = values + layout.numbers_bytes();
+  const size_t n = layout.head_dim, per_head = layout.scales_per_head();
+  for (size_t place = first; place < end; ++place) {
+    float* row = tile + (place - origin) * padded_dim;
+    for (size_t d = 0; d < n; d += 16) {
+      const std::byte* from = values + layout.value_index(place, d) * layout.element_bytes();
+      F32x16 value = n - d >= 16 ? load_kv<Type>(from) : load_kv_part<Type>(from, n - d);
+      if constexpr (Type == KvType::kQ8_0) {
+        uint16_t scale = 0;
+        std::memcpy(&scale, scales + 2 * (place * per_head + d / kKvScaleDims), sizeof(scale));
+        value = mul(value, set1(f16_to_f32(scale)));
+      }
+      store(row + d, value);
+    }
+  }
+}
+
+void widen_keys(const KvLayout& layout, const std::byte* keys, size_t place, float* tile) {
+  switch (layout.type) {
+    case KvType::kF16: return widen_keys_of<KvType::kF16>(layout, keys, place, tile);
+    case KvType::kBF16: return widen_keys_of<KvType::kBF16>(layout, keys, place, tile);
+    case KvType::kQ8_0: return widen_keys_of<KvType::kQ8_0>(layout, keys, place, tile);
+    case KvType::kF32: return widen_keys_of<KvType::kF32>(layout, keys, place, tile);
+  }
+}
+
+void widen_values(const KvLayout& layout, const std::byte* values, size_t origin, size_t first,
+                  size_t end, size_t padded_dim, float* tile) {
+  const auto widen = layout.type == KvType::kF16    ? widen_values_of<KvType::kF16>
+                     : layout.type == KvType::kBF16 ? widen_values_of<KvType::kBF16>
+                     : layout.type == KvType::kQ8_0 ? widen_values_of<KvType::kQ8_0>
+                                                    : widen_values_of<KvType::kF32>;
+  widen(layout, values, origin, first, end, padded_dim, tile);
+}

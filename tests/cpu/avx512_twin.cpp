@@ -1,0 +1,49 @@
+#include "cpu/avx512_twin.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "core/half.h"
+#include "cpu/kernels/activation_chunk.h"
+#include "cpu/kernels/attention_scratch.h"
+#include "cpu/kernels/intrinsics.h"
+#include "cpu/kernels/target_region.h"
+#include "cpu/panel_layout.h"
+#include "quant/blocks.h"
+
+MIXTRAL_TARGET_REGION_BEGIN("avx2,fma,f16c")
+// clang-format off
+#include "cpu/avx512_instructions.h"
+
+namespace mixtral::cpu {
+namespace {
+
+#include "cpu/kernels/simd_avx512_float.h"
+#define hide hide_in_a_register
+#include "cpu/kernels/simd_avx512_int.h"
+#undef hide
+template <class V>
+void hide(V& v) {
+  asm volatile("" : "+m"(v));
+}
+#include "cpu/kernels/codes-inl.h"
+#include "cpu/kernels/matmul-inl.h"
+#include "cpu/kernels/widen-inl.h"
+#include "cpu/kernels/matmul_float-inl.h"
+#include "cpu/kernels/elementwise-inl.h"
+#include "cpu/kernels/kv-inl.h"
+#include "cpu/kernels/attention-inl.h"
+#include "cpu/kernels/peak-inl.h"
+#include "cpu/kernels/table-inl.h"
+// clang-format on
+
+constexpr KernelTable kTable = make_table(Isa::kAvx512);
+
+}  // namespace
+
+const KernelTable& avx512_twin_table() { return kTable; }
+
+}  // namespace mixtral::cpu
+MIXTRAL_TARGET_REGION_END
