@@ -191,6 +191,11 @@ inline int shift_count(const __m128i& count) { return _mm_cvtsi128_si32(count); 
 #define __m512i ::mixtral::cpu::twin::Ints
 #define __mmask16 uint16_t
 
+// Compilers are free to have these as macros of their own.
+#undef _mm512_permute_ps
+#undef _mm512_shuffle_f32x4
+#undef _mm512_cvtps_ph
+
 #define MIXTRAL_TWIN ::mixtral::cpu::twin
 #define _mm512_loadu_ps(from) MIXTRAL_TWIN::load_ps(from)
 #define _mm512_loadu_si512(from) MIXTRAL_TWIN::load_i(from)
