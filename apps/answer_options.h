@@ -1,11 +1,8 @@
 // The options of commands that answer: how tokens are chosen and when the answer ends.
 #pragma once
 
-#include <optional>
 #include <string>
-#include <vector>
 
-#include "core/result.h"
 #include "engine/engine.h"
 
 namespace CLI {
@@ -17,12 +14,11 @@ namespace mixtral {
 struct AnswerOptions {
   GenerateOptions generate;
   bool greedy = false;
-  std::vector<std::string> logit_bias;  ///< "ID=B"
 };
 
 void add_answer_options(CLI::App& command, AnswerOptions& options);
-/// The options in the engine's form; it checks their ranges.
-Result<GenerateOptions> generate_options(const AnswerOptions& options);
+/// The options in the engine's form.
+GenerateOptions generate_options(const AnswerOptions& options);
 
 /// "23 tokens, 41.2 tokens/s, first after 0.12 s", for standard error.
 std::string timing_line(const Timings& timings);

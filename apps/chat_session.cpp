@@ -89,9 +89,11 @@ Result<bool> ChatSession::command(std::string_view line) {
     write_out(kHelp);
   } else if (name == "/reset") {
     messages_.clear();
+    last_.reset();
     context_.note("A new dialogue begins.");
   } else if (name == "/system") {
     set_system(argument);
+    context_.note(argument.empty() ? "No system text from now on." : "The system text is set.");
   } else if (name == "/stats") {
     show_stats();
   } else if (name == "/routing") {

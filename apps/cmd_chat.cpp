@@ -14,7 +14,6 @@
 #include "interrupt.h"
 #include "line_reader.h"
 #include "model_options.h"
-#include "prompt_ids.h"
 #include "terminal.h"
 
 namespace mixtral {
@@ -71,12 +70,16 @@ Status talk(ChatSession& session, LineReader& reader) {
 
 Status run(const Options& options, const AppContext& context) {
   use_utf8();
-  MIXTRAL_TRY(GenerateOptions generate, generate_options(options.answer));
+  GenerateOptions generate = generate_options(options.answer);
   MIXTRAL_TRY(auto engine, load_engine(options.model, context));
   MIXTRAL_TRY(validate(generate.sampling, engine->model().config().vocab_size));
-  MIXTRAL_TRY(need_tokenizer(engine->tokenizer()));
-  MIXTRAL_TRY(auto chat_template, chat_template_of(options.chat_template, *engine->tokenizer()));
-  ChatSession session(*engine, std::move(chat_template), std::move(generate), context);
+  const std::string& path = engine->checkpoint().path();
+  if (engine->tokenizer() == nullptr) {
+    return fail(ErrorCode::kNotFound, "{}: no tokenizer, so no dialogue", path);
+  }
+  auto chat_template = chat_template_of(options.chat_template, *engine->tokenizer());
+  if (!chat_template) return with_context(std::move(chat_template).error(), path);
+  ChatSession session(*engine, *std::move(chat_template), std::move(generate), context);
   session.set_system(options.system);
   catch_interrupts();
   const auto reader = make_line_reader();

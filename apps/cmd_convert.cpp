@@ -6,6 +6,7 @@
 #include "app_context.h"
 #include "commands.h"
 #include "convert/write_model.h"
+#include "number_option.h"
 #include "terminal.h"
 
 namespace mixtral {
@@ -28,7 +29,7 @@ Status run(const Arguments& arguments, const AppContext& context) {
                                                       : ModelFormat::kHuggingFace;
   MIXTRAL_TRY(const WriteReport report,
               write_model(source, format, arguments.out, options, context.make_progress().get()));
-  context.note(fmt::format("{}: {} tensors, {}", arguments.out, report.n_tensors,
+  context.note(fmt::format("{}: {}, {}", arguments.out, counted(report.n_tensors, "tensor"),
                            format_bytes(report.n_bytes)));
   if (report.notes.empty()) context.note("All values are the same as before.");
   for (const std::string& note : report.notes) context.note(note);
@@ -50,8 +51,11 @@ void add_convert_command(CLI::App& app, AppContext& context) {
       app.add_subcommand("convert", "Convert between GGUF files and Hugging Face folders");
   const auto arguments = std::make_shared<Arguments>();
   command->add_option("-m,--model", arguments->model, "GGUF file, Hugging Face or Mistral folder")
-      ->required();
-  command->add_option("-o,--out", arguments->out, "File ending in .gguf, or folder")->required();
+      ->required()
+      ->check(not_empty);
+  command->add_option("-o,--out", arguments->out, "File ending in .gguf, or folder")
+      ->required()
+      ->check(not_empty);
   command->add_option("--to", arguments->to, "Format, if the name of --out does not tell")
       ->check(CLI::IsMember({"gguf", "huggingface"}));
   command->add_option("--type", arguments->type, "Type of the matrices (default: as they are)")

@@ -7,6 +7,7 @@
 #include "io/json.h"
 #include "load_tokenizer.h"
 #include "model_options.h"
+#include "number_option.h"
 #include "terminal.h"
 #include "token_ids.h"
 
@@ -67,9 +68,9 @@ void add_detokenize_command(CLI::App& app, AppContext& context) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("detokenize", "Turn token ids into text");
   command->footer(kHelp);
-  command->add_option("-m,--model", options->model.path,
-                      "GGUF file, folder, tokenizer.model or tokenizer.json");
-  auto* ids = command->add_option("--ids", options->ids, "Token ids: 1,2,3");
+  add_model_option(*command, options->model,
+                   "GGUF file, folder, tokenizer.model or tokenizer.json");
+  auto* ids = command->add_option("--ids", options->ids, "Token ids: 1,2,3")->check(not_empty);
   command
       ->add_option("--ids-file", options->ids_file, "JSON file: [1, 2, 3] or {\"ids\": [1, 2, 3]}")
       ->excludes(ids);

@@ -10,6 +10,7 @@
 #include "dialogue.h"
 #include "io/json.h"
 #include "model_options.h"
+#include "number_option.h"
 #include "prompt_ids.h"
 #include "terminal.h"
 #include "token_ids.h"
@@ -32,6 +33,12 @@ struct Prompt {
   bool strip_leading_space = false;
 };
 
+// What can be read before the model is: ids, or a text that it is to encode.
+struct GivenPrompt {
+  std::vector<int32_t> ids;
+  std::string text;
+};
+
 Result<std::string> prompt_text(const Options& options, const AppContext& context) {
   if (options.gives_prompt) return options.prompt;
   if (!options.file.empty()) return read_text(options.file);
@@ -39,13 +46,27 @@ Result<std::string> prompt_text(const Options& options, const AppContext& contex
   return read_text("-");
 }
 
+Result<GivenPrompt> given_prompt(const Options& options, const AppContext& context) {
+  GivenPrompt given;
+  if (options.gives_ids) {
+    MIXTRAL_TRY(given.ids, given_ids(options.ids, options.ids_file));
+  } else {
+    MIXTRAL_TRY(given.text, prompt_text(options, context));
+  }
+  return given;
+}
+
 // The text as one turn of a dialogue, or as it is where the checkpoint knows no dialogues.
 Result<Prompt> text_prompt(const Options& options, const std::string& text,
-                           const Tokenizer& tokenizer) {
+                           const Tokenizer& tokenizer, const AppContext& context) {
+  if (options.raw) return Prompt{encode_with_bos(text, tokenizer)};
   const auto chat_template = chat_template_of(options.chat_template, tokenizer);
-  const bool asked = !options.chat_template.empty() || !options.system.empty();
-  if (!chat_template && asked) return tl::unexpected(chat_template.error());
-  if (options.raw || !chat_template) return Prompt{encode_with_bos(text, tokenizer)};
+  if (!chat_template) {
+    const bool asked = !options.chat_template.empty() || !options.system.empty();
+    if (asked) return tl::unexpected(chat_template.error());
+    context.note(fmt::format("The text is continued as it is: {}.", chat_template.error().message));
+    return Prompt{encode_with_bos(text, tokenizer)};
+  }
   std::vector<ChatMessage> messages;
   if (!options.system.empty()) messages.push_back({"system", options.system});
   messages.push_back({"user", text});
@@ -53,14 +74,13 @@ Result<Prompt> text_prompt(const Options& options, const std::string& text,
   return Prompt{std::move(chat.ids), chat.strip_leading_space};
 }
 
-Result<Prompt> make_prompt(const Options& options, const std::string& text,
-                           const Tokenizer* tokenizer) {
-  if (options.gives_ids) {
-    MIXTRAL_TRY(auto ids, given_ids({options.ids, options.ids_file, {}}, tokenizer));
-    return Prompt{std::move(ids)};
-  }
-  MIXTRAL_TRY(need_tokenizer(tokenizer));
-  return text_prompt(options, text, *tokenizer);
+Result<Prompt> make_prompt(const Options& options, GivenPrompt given, const Engine& engine,
+                           const AppContext& context) {
+  if (options.gives_ids) return Prompt{std::move(given.ids)};
+  MIXTRAL_TRY(need_tokenizer(engine.tokenizer()));
+  auto prompt = text_prompt(options, given.text, *engine.tokenizer(), context);
+  if (!prompt) return with_context(std::move(prompt).error(), engine.checkpoint().path());
+  return prompt;
 }
 
 Json timings_json(const Timings& timings) {
@@ -106,24 +126,28 @@ std::string answer_json(const std::vector<int32_t>& prompt_ids, const Generation
   return out.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+tl::unexpected<Error> with_context_hint(Error error) {
+  if (error.code == ErrorCode::kTooLarge) error.message += " (--context makes room for more)";
+  return tl::unexpected(std::move(error));
+}
+
 Status run(const Options& options, const AppContext& context) {
-  MIXTRAL_TRY(GenerateOptions generate, generate_options(options.answer));
+  GenerateOptions generate = generate_options(options.answer);
   generate.sampling.n_logprobs = options.n_logprobs;
   generate.ignore_end = options.ignore_end;
-  std::string text;
-  if (!options.gives_ids) {
-    MIXTRAL_TRY(text, prompt_text(options, context));
-  }
+  MIXTRAL_TRY(GivenPrompt given, given_prompt(options, context));
   MIXTRAL_TRY(auto engine, load_engine(options.model, context));
   const Tokenizer* tokenizer = engine->tokenizer();
-  MIXTRAL_TRY(const Prompt prompt, make_prompt(options, text, tokenizer));
+  MIXTRAL_TRY(const Prompt prompt, make_prompt(options, std::move(given), *engine, context));
   generate.strip_leading_space = prompt.strip_leading_space;
 
   const auto print = [&](const GeneratedToken& token) {
     if (options.json) return;
     write_out(tokenizer != nullptr ? token.text : fmt::format("{} ", token.token.id));
   };
-  MIXTRAL_TRY(const Generation generation, engine->generate(prompt.ids, generate, print));
+  auto generated = engine->generate(prompt.ids, generate, print);
+  if (!generated) return with_context_hint(std::move(generated).error());
+  const Generation& generation = *generated;
   write_out(options.json ? answer_json(prompt.ids, generation, options, tokenizer) : "\n");
   context.note(dim(timing_line(generation.timings), stderr));
   return {};
@@ -142,13 +166,18 @@ Examples:
 void add_prompt_options(CLI::App& command, Options& options) {
   auto* input = command.add_option_group("Prompt", "one of these, else standard input");
   input->add_option("PROMPT", options.prompt, "The prompt");
-  input->add_option("--file", options.file, "Text file with the prompt");
-  input->add_option("--ids", options.ids, "Token ids as the prompt: 1,2,3");
-  input->add_option("--ids-file", options.ids_file, "JSON file: [1, 2, 3] or {\"ids\": [1, 2, 3]}");
+  input->add_option("--file", options.file, "Text file with the prompt; - is standard input")
+      ->check(not_empty);
+  auto* ids = input->add_option("--ids", options.ids, "Token ids as the prompt: 1,2,3");
+  auto* ids_file = input->add_option("--ids-file", options.ids_file,
+                                     "JSON file: [1, 2, 3] or {\"ids\": [1, 2, 3]}");
   input->require_option(0, 1);
-  command.add_flag("--raw", options.raw, "Continue the text as it is, without chat template");
-  command.add_option("--system", options.system, "System text: how the model is to answer");
-  add_chat_template_option(command, options.chat_template);
+  auto* raw =
+      command.add_flag("--raw", options.raw, "Continue the text as it is, without chat template");
+  // Where there is no turn of a user, nothing is told how to answer one.
+  command.add_option("--system", options.system, "System text: how the model is to answer")
+      ->excludes(raw, ids, ids_file);
+  add_chat_template_option(command, options.chat_template)->excludes(raw, ids, ids_file);
 }
 
 }  // namespace
@@ -163,9 +192,9 @@ void add_generate_command(CLI::App& app, AppContext& context) {
   command->add_flag("--ignore-end", options->ignore_end, "Go on after the end of the answer")
       ->group("Ending");
   auto* json = command->add_flag("--json", options->json, "Print one JSON object");
-  command
-      ->add_option("--logprobs", options->n_logprobs,
-                   "With --json: log-probabilities of the tokens and of N alternatives each")
+  add_number_option<size_t>(
+      *command, "--logprobs", options->n_logprobs,
+      "With --json: log-probabilities of the tokens and of N alternatives each", {})
       ->needs(json);
   add_compute_options(*command, options->model);
   add_output_options(*command, context);

@@ -1,4 +1,6 @@
 // `mixtral info`: what a checkpoint holds, and whether it fits this machine.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <memory>
 
@@ -24,6 +26,14 @@ Status run(const InfoOptions& options, const AppContext& context) {
   MIXTRAL_TRY(const ModelReport report, ModelReport::create(checkpoint, tokenizer.get(), *backend,
                                                             engine_options(options.model)));
   for (const std::string& warning : checkpoint.warnings()) context.warn(warning);
+  const ModelConfig& config = checkpoint.config();
+  warn_about_context(options.model.context_len, config, context);
+  if (tokenizer != nullptr && tokenizer->vocab_size() > config.vocab_size) {
+    context.warn(
+        fmt::format("the tokenizer has {} tokens, but the embedding {} rows: the model "
+                    "cannot be used with it",
+                    tokenizer->vocab_size(), config.vocab_size));
+  }
   write_out(options.json ? report.json(options.tensors).dump() + "\n"
                          : report.text(options.tensors));
   return {};

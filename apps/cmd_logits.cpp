@@ -7,10 +7,13 @@
 
 #include "app_context.h"
 #include "commands.h"
+#include "io/file.h"
 #include "io/safetensors.h"
 #include "machine.h"
 #include "model_options.h"
+#include "number_option.h"
 #include "prompt_ids.h"
+#include "token_ids.h"
 
 namespace mixtral {
 namespace {
@@ -82,22 +85,20 @@ Status check_memory(const ModelConfig& config, size_t n_tokens, const LogitsOpti
               n_tokens, needed, available);
 }
 
-Status run(const LogitsOptions& options, const AppContext& context) {
-  MIXTRAL_TRY(auto engine, load_engine(options.model, context));
-  const ModelConfig& config = engine->model().config();
+Status write_logits(const LogitsOptions& options, Engine& engine, std::span<const int32_t> ids,
+                    const AppContext& context) {
+  const ModelConfig& config = engine.model().config();
   if (options.router && !config.has_router()) {
     return fail(ErrorCode::kBadInput, "--router: {} is a dense model, it has no router",
-                engine->checkpoint().path());
+                engine.checkpoint().path());
   }
-  MIXTRAL_TRY(const auto ids,
-              given_ids({options.ids, options.ids_file, options.text_file}, engine->tokenizer()));
   MIXTRAL_TRY(check_memory(config, ids.size(), options));
   MIXTRAL_TRY(auto writer, SafetensorsWriter::create(options.output,
                                                      declare_tensors(config, ids.size(), options)));
-  Recorder recorder(engine->model().backend(), config, options);
+  Recorder recorder(engine.model().backend(), config, options);
   const auto progress = context.make_progress();
   if (progress != nullptr) progress->start("computing", ids.size(), "tokens");
-  MIXTRAL_TRY(engine->score(
+  MIXTRAL_TRY(engine.score(
       ids,
       [&](size_t position, std::span<const float> logits) -> Status {
         if (progress != nullptr) progress->update(position + 1);
@@ -107,6 +108,24 @@ Status run(const LogitsOptions& options, const AppContext& context) {
   if (progress != nullptr) progress->finish();
   MIXTRAL_TRY(recorder.write(writer));
   return writer.finish();
+}
+
+Status run(const LogitsOptions& options, const AppContext& context) {
+  MIXTRAL_TRY(check_output_path(options.output));
+  const bool has_text = !options.text_file.empty();
+  std::string text;
+  std::vector<int32_t> ids;
+  if (has_text) {
+    MIXTRAL_TRY(text, read_text(options.text_file));
+  } else {
+    MIXTRAL_TRY(ids, given_ids(options.ids, options.ids_file));
+  }
+  MIXTRAL_TRY(auto engine, load_engine(options.model, context));
+  if (has_text) {
+    MIXTRAL_TRY(need_tokenizer(engine->tokenizer()));
+    ids = encode_with_bos(text, *engine->tokenizer());
+  }
+  return write_logits(options, *engine, ids, context);
 }
 
 constexpr const char* kHelp =
@@ -125,13 +144,17 @@ void add_logits_command(CLI::App& app, AppContext& context) {
   command->footer(kHelp);
   add_model_option(*command, options->model);
   auto* input = command->add_option_group("Input", "one of these");
-  input->add_option("--ids", options->ids, "Token ids: 1,2,3");
+  input->add_option("--ids", options->ids, "Token ids: 1,2,3")->check(not_empty);
   input->add_option("--ids-file", options->ids_file,
                     "JSON file: [1, 2, 3] or {\"ids\": [1, 2, 3]}");
-  input->add_option("--text", options->text_file,
-                    "Text file; begins with BOS where the tokenizer adds one");
+  input
+      ->add_option("--text", options->text_file,
+                   "Text file, - for standard input; begins with BOS where the tokenizer adds one")
+      ->check(not_empty);
   input->require_option(1);
-  command->add_option("-o,--out", options->output, "safetensors file to write")->required();
+  command->add_option("-o,--out", options->output, "safetensors file to write")
+      ->required()
+      ->check(not_empty);
   command->add_flag("--hidden", options->hidden, "Hidden states of all layers too");
   command->add_flag("--router", options->router, "Router logits of all layers too");
   add_compute_options(*command, options->model);

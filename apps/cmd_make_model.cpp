@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "convert/make_model.h"
 #include "convert/write_model.h"
+#include "number_option.h"
 #include "terminal.h"
 
 namespace mixtral {
@@ -24,8 +25,8 @@ Status run(const Arguments& arguments, const AppContext& context) {
   ModelConfig config = model_shape(arguments.shape).value();  // checked when parsed
   if (arguments.n_layers != 0) config.n_layers = arguments.n_layers;
   if (arguments.vocab_size != 0) config.vocab_size = arguments.vocab_size;
-  const std::string name = fmt::format("random {}, {} layers, {}", arguments.shape, config.n_layers,
-                                       type_mix_name(*mix));
+  const std::string name = fmt::format("random {}, {}, {}", arguments.shape,
+                                       counted(config.n_layers, "layer"), type_mix_name(*mix));
   MIXTRAL_TRY(const ModelSource model, make_random_model({name, config, mix, arguments.seed}));
   WriteOptions options;
   options.replace = arguments.force;
@@ -53,14 +54,16 @@ void add_make_model_command(CLI::App& app, AppContext& context) {
   command->add_option("--shape", arguments->shape, "Dimensions of which model")
       ->check(CLI::IsMember(model_shape_names()))
       ->capture_default_str();
-  command->add_option("--layers", arguments->n_layers, "Layers (default: all of the shape)")
-      ->check(CLI::Range(1, 4096));
+  add_number_option<size_t>(*command, "--layers", arguments->n_layers,
+                            "Layers (default: all of the shape)", {.smallest = 1, .largest = 4096});
   command->add_option("--type", arguments->type, "Type, or mix of types, of the weights")
       ->capture_default_str();
-  command->add_option("--vocab", arguments->vocab_size,
-                      "Pieces of the vocabulary (default: 32000)");
-  command->add_option("--seed", arguments->seed, "Of the random numbers")->capture_default_str();
-  command->add_option("-o,--out", arguments->out, "GGUF file to write")->required();
+  add_number_option<size_t>(*command, "--vocab", arguments->vocab_size,
+                            "Pieces of the vocabulary (default: 32000)", {.smallest = 1});
+  add_shown_number_option(*command, "--seed", arguments->seed, "Of the random numbers", {});
+  command->add_option("-o,--out", arguments->out, "GGUF file to write")
+      ->required()
+      ->check(not_empty);
   command->add_flag("--force", arguments->force, "Replace the file if it is there");
   add_output_options(*command, context);
   command->footer(fmt::format("{}\n\nTypes: {}.", kFooter, fmt::join(type_mix_names(), ", ")));

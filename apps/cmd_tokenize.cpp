@@ -76,8 +76,8 @@ void add_tokenize_command(CLI::App& app, AppContext& context) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("tokenize", "Turn text into token ids");
   command->footer(kHelp);
-  command->add_option("-m,--model", options->model.path,
-                      "GGUF file, folder, tokenizer.model or tokenizer.json");
+  add_model_option(*command, options->model,
+                   "GGUF file, folder, tokenizer.model or tokenizer.json");
   auto* file = command->add_option("--file", options->file, "Text file instead of standard input");
   auto* bos = command->add_flag("--bos", options->bos, "Begin with BOS");
   auto* special = command->add_flag("--special", options->special,

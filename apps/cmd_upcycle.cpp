@@ -12,6 +12,7 @@
 #include "core/rng.h"
 #include "cpu/cpu_backend.h"
 #include "machine.h"
+#include "number_option.h"
 #include "terminal.h"
 #include "text/tokenizer.h"
 #include "token_ids.h"
@@ -117,12 +118,12 @@ Status run(const Arguments& arguments, const AppContext& context) {
   auto sparse = upcycle(std::move(source), arguments.options);
   if (!sparse) return with_context(std::move(sparse).error(), arguments.model);
   if (!arguments.no_check) MIXTRAL_TRY(check_memory_for_proof(*sparse));
-  const ModelFormat format =
-      dense.kind() == CheckpointKind::kGguf ? ModelFormat::kGguf : ModelFormat::kHuggingFace;
   WriteOptions options;
   options.replace = arguments.force;
   MIXTRAL_TRY(const WriteReport report,
-              write_model(*sparse, format, arguments.out, options, context.make_progress().get()));
+              write_model(*sparse, format_of_path(arguments.out), arguments.out, options,
+                          context.make_progress().get()));
+  for (const std::string& note : report.notes) context.note(note);
   const ModelConfig& config = sparse->config;
   context.note(
       fmt::format("{}: {} experts, {} per token; {} parameters, {} active; {}", arguments.out,
@@ -135,7 +136,7 @@ Status run(const Arguments& arguments, const AppContext& context) {
 constexpr const char* kFooter =
     R"(Every expert is an exact copy of the dense feed-forward block, and the
 chosen experts' weights sum to one, so the new model gives the same answers; training can then make
-the experts differ. A GGUF file gives a GGUF file, a folder a Hugging Face folder.
+the experts differ. A name that ends in .gguf gives a GGUF file, any other a Hugging Face folder.
 
 Example:
   mixtral upcycle -m dense.gguf -o experts.gguf --experts 8 --experts-per-token 2)";
@@ -145,21 +146,20 @@ Example:
 void add_upcycle_command(CLI::App& app, AppContext& context) {
   CLI::App* command = app.add_subcommand("upcycle", "Make a mixture of experts of a dense model");
   const auto arguments = std::make_shared<Arguments>();
+  UpcycleOptions& options = arguments->options;
   command->add_option("-m,--model", arguments->model, "Dense Llama or Mistral checkpoint")
-      ->required();
-  command->add_option("-o,--out", arguments->out, "Where to write the new one")->required();
-  command->add_option("--experts", arguments->options.n_experts, "Experts per layer")
-      ->capture_default_str();
-  command
-      ->add_option("--experts-per-token", arguments->options.n_experts_per_token,
-                   "Experts that each token is sent to")
-      ->capture_default_str();
-  command->add_option("--seed", arguments->options.seed, "Of the random routers")
-      ->capture_default_str();
-  command
-      ->add_option("--router-std", arguments->options.router_std,
-                   "Standard deviation of the routers' weights")
-      ->capture_default_str();
+      ->required()
+      ->check(not_empty);
+  command->add_option("-o,--out", arguments->out, "Where to write the new one")
+      ->required()
+      ->check(not_empty);
+  add_shown_number_option(*command, "--experts", options.n_experts, "Experts per layer",
+                          {.smallest = 1});
+  add_shown_number_option(*command, "--experts-per-token", options.n_experts_per_token,
+                          "Experts that each token is sent to", {.smallest = 1});
+  add_shown_number_option(*command, "--seed", options.seed, "Of the random routers", {});
+  add_shown_number_option(*command, "--router-std", options.router_std,
+                          "Standard deviation of the routers' weights", {.smallest = 0});
   command->add_option("--check-text", arguments->check_text,
                       "Text file to compare both models over (default: a built-in text)");
   command->add_flag("--no-check", arguments->no_check, "Do not compare the models afterwards");

@@ -39,9 +39,12 @@ Result<ChatMessage> parse_message(const Json& json, const std::string& where) {
 
 }  // namespace
 
-void add_chat_template_option(CLI::App& command, std::string& name) {
-  command.add_option("--chat-template", name,
-                     "mistral, chatml or llama-2 (default: what the checkpoint says)");
+CLI::Option* add_chat_template_option(CLI::App& command, std::string& name) {
+  return command
+      .add_option("--chat-template", name,
+                  "mistral, chatml or llama-2 (default: what the checkpoint says)")
+      ->check(CLI::IsMember({"mistral", "chatml", "llama-2"}))
+      ->type_name("NAME");
 }
 
 Result<ChatTemplate> chat_template_of(const std::string& name, const Tokenizer& tokenizer) {

@@ -10,11 +10,12 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace mixtral {
 
-void add_chat_template_option(CLI::App& command, std::string& name);
+CLI::Option* add_chat_template_option(CLI::App& command, std::string& name);
 
 /// The format of that name; with an empty name the one that the checkpoint's metadata tells.
 Result<ChatTemplate> chat_template_of(const std::string& name, const Tokenizer& tokenizer);

@@ -2,11 +2,16 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "app_context.h"
 #include "commands.h"
+#include "io/quoted.h"
 
 namespace {
 
@@ -20,6 +25,26 @@ Models: a GGUF file, or a folder from Hugging Face or Mistral (safetensors). Wit
 model is used, which ./run.sh prepares. `mixtral COMMAND --help` explains each command.
 
 Exit codes: 0 good, 1 failure, 2 bad input or usage.)";
+
+// `mixtral help` and `mixtral help COMMAND` are what one types first; CLI11 wants --help.
+std::vector<std::string> arguments_of(int argc, char** argv) {
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (arguments.empty() || arguments[0] != "help") return arguments;
+  arguments.erase(arguments.begin());
+  arguments.push_back("--help");
+  return arguments;
+}
+
+// The word in the place of the command, if there is no such command.
+std::optional<std::string> unknown_word(const CLI::App& app,
+                                        const std::vector<std::string>& arguments) {
+  if (arguments.empty()) return std::nullopt;
+  const std::string& word = arguments[0];
+  const auto named = [&](const CLI::App* command) { return command->get_name() == word; };
+  const bool known = word.starts_with('-') ? app.get_option_no_throw(word) != nullptr
+                                           : !app.get_subcommands(named).empty();
+  return known ? std::nullopt : std::optional(word);
+}
 
 int run(int argc, char** argv) {
   mixtral::AppContext context;
@@ -38,8 +63,15 @@ int run(int argc, char** argv) {
   mixtral::add_upcycle_command(app, context);
   mixtral::add_make_model_command(app, context);
   mixtral::add_bench_command(app, context);
+  std::vector<std::string> arguments = arguments_of(argc, argv);
+  if (const auto word = unknown_word(app, arguments)) {
+    fmt::print(stderr, "mixtral: no command {} (mixtral --help lists them)\n",
+               mixtral::in_quotes(*word));
+    return mixtral::kExitBadInput;
+  }
+  std::reverse(arguments.begin(), arguments.end());  // the order that CLI11 takes them in
   try {
-    app.parse(argc, argv);
+    app.parse(std::move(arguments));
   } catch (const CLI::Success& asked_for_text) {  // --help, --version
     return app.exit(asked_for_text);
   } catch (const CLI::ParseError& error) {

@@ -7,31 +7,33 @@
 #include "core/cpu_features.h"
 #include "cpu/cpu_backend.h"
 #include "machine.h"
+#include "number_option.h"
 #include "ops/reference.h"
 #include "user_folders.h"
 
 namespace mixtral {
 namespace {
 
-void warn_about_context(const Engine& engine, const AppContext& context) {
-  const size_t trained = engine.model().config().context_len;
-  if (engine.context_len() > trained) {
-    context.warn(fmt::format(
-        "a context of {} positions, but the model was made for {}: answers may get worse beyond",
-        engine.context_len(), trained));
-  }
-}
+constexpr size_t kMaxThreads = 1024;
+constexpr size_t kMaxContext = size_t{1} << 30;
 
 }  // namespace
 
-void add_model_option(CLI::App& command, ModelOptions& options) {
-  command.add_option("-m,--model", options.path,
-                     "GGUF file, or folder with safetensors (default: the default model)");
+void add_model_option(CLI::App& command, ModelOptions& options, const std::string& description) {
+  command.add_option("-m,--model", options.path, description)->check(not_empty);
+}
+
+void warn_about_context(size_t context_len, const ModelConfig& config, const AppContext& context) {
+  if (context_len <= config.context_len) return;
+  context.warn(fmt::format(
+      "a context of {} positions, but the model was made for {}: answers may get worse beyond",
+      context_len, config.context_len));
 }
 
 void add_compute_options(CLI::App& command, ModelOptions& options) {
-  command.add_option("--threads", options.n_threads, "Worker threads (default: one per CPU)")
-      ->check(CLI::Range(1, 1024))
+  add_number_option<size_t>(command, "--threads", options.n_threads,
+                            "Worker threads (default: one per CPU)",
+                            {.smallest = 1, .largest = kMaxThreads})
       ->group("Computing");
   command
       .add_option("--backend", options.backend, "What computes: cpu, or the slow plain reference")
@@ -47,10 +49,9 @@ void add_compute_options(CLI::App& command, ModelOptions& options) {
   command.add_option("--kv-type", options.kv_type, "Type of the cache's numbers (default: f16)")
       ->check(CLI::IsMember(kKvTypeNames))
       ->group("Computing");
-  command
-      .add_option("--context", options.context_len,
-                  "Positions to have room for (default: the model's own)")
-      ->check(CLI::Range(size_t{1}, size_t{1} << 30))
+  add_number_option<size_t>(command, "--context", options.context_len,
+                            "Positions to have room for (default: the model's own)",
+                            {.smallest = 1, .largest = kMaxContext})
       ->group("Computing");
 }
 
@@ -100,7 +101,7 @@ Result<std::unique_ptr<Engine>> load_engine(const ModelOptions& options,
   MIXTRAL_TRY(auto engine, as_input(Engine::load(path, std::move(backend), engine_options(options),
                                                  progress.get())));
   for (const std::string& warning : engine->checkpoint().warnings()) context.warn(warning);
-  warn_about_context(*engine, context);
+  warn_about_context(engine->context_len(), engine->model().config(), context);
   return engine;
 }
 

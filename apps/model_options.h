@@ -23,7 +23,9 @@ struct ModelOptions {
 };
 
 /// -m alone, for commands that only look at a file; add_compute_options adds the rest.
-void add_model_option(CLI::App& command, ModelOptions& options);
+void add_model_option(CLI::App& command, ModelOptions& options,
+                      const std::string& description =
+                          "GGUF file, or folder with safetensors (default: the default model)");
 /// --threads, --backend, --isa, --exact, --kv-type, --context.
 void add_compute_options(CLI::App& command, ModelOptions& options);
 
@@ -31,6 +33,8 @@ void add_compute_options(CLI::App& command, ModelOptions& options);
 Result<std::string> model_path(const ModelOptions& options);
 Result<std::unique_ptr<Backend>> make_backend(const ModelOptions& options);
 EngineOptions engine_options(const ModelOptions& options);
+/// Says so if there is more context than the model was made for.
+void warn_about_context(size_t context_len, const ModelConfig& config, const AppContext& context);
 
 /// Loads the model against the memory that is free, with a progress bar and all warnings.
 Result<std::unique_ptr<Engine>> load_engine(const ModelOptions& options, const AppContext& context);

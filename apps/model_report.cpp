@@ -101,8 +101,8 @@ std::string ModelReport::model_text() const {
   const ModelConfig& config = checkpoint_->config();
   std::string out = line(
       "Checkpoint", fmt::format("{} ({})", checkpoint_->path(), kind_name(checkpoint_->kind())));
-  out += line("Architecture", fmt::format("{}, {} layers, dim {}", checkpoint_->architecture(),
-                                          config.n_layers, config.dim));
+  out += line("Architecture", fmt::format("{}, {}, dim {}", checkpoint_->architecture(),
+                                          counted(config.n_layers, "layer"), config.dim));
   out += line("Attention",
               fmt::format("{} heads of {}, {} for keys and values{}", config.n_heads,
                           config.head_dim, config.n_kv_heads,
@@ -143,8 +143,8 @@ std::string ModelReport::text(bool tensors) const {
   std::string out = model_text();
   out += "\nStored as\n";
   for (const auto& [type, total] : types_) {
-    out += fmt::format("  {:<8}{:>6} tensors{:>10}\n", type_name(type), total.n_tensors,
-                       format_bytes(total.n_bytes));
+    out += fmt::format("  {:<8}{:>6} {:<7}{:>10}\n", type_name(type), total.n_tensors,
+                       total.n_tensors == 1 ? "tensor" : "tensors", format_bytes(total.n_bytes));
   }
   out += memory_text();
   out += fmt::format("\nKernels ({})\n", backend_);

@@ -16,19 +16,10 @@ std::vector<int32_t> encode_with_bos(std::string_view text, const Tokenizer& tok
   return ids;
 }
 
-Result<std::vector<int32_t>> given_ids(const GivenIds& given, const Tokenizer* tokenizer) {
-  std::vector<int32_t> ids;
-  if (!given.text_file.empty()) {
-    MIXTRAL_TRY(need_tokenizer(tokenizer));
-    MIXTRAL_TRY(const std::string text, read_text(given.text_file));
-    ids = encode_with_bos(text, *tokenizer);
-  } else if (!given.ids_file.empty()) {
-    MIXTRAL_TRY(ids, read_ids_file(given.ids_file));
-  } else {
-    MIXTRAL_TRY(ids, parse_ids(given.ids, "--ids"));
-  }
-  if (ids.empty()) return fail(ErrorCode::kBadInput, "no token ids, expected at least one");
-  return ids;
+Result<std::vector<int32_t>> given_ids(const std::string& ids, const std::string& ids_file) {
+  MIXTRAL_TRY(auto given, ids_file.empty() ? parse_ids(ids, "--ids") : read_ids_file(ids_file));
+  if (given.empty()) return fail(ErrorCode::kBadInput, "no token ids, expected at least one");
+  return given;
 }
 
 }  // namespace mixtral

@@ -11,15 +11,8 @@
 
 namespace mixtral {
 
-/// One is not empty, or there are no ids.
-struct GivenIds {
-  std::string ids;        ///< "1,2,3"
-  std::string ids_file;   ///< JSON
-  std::string text_file;  ///< "-": standard input
-};
-
-/// `tokenizer` may be null where no text is given. Fails if there are no ids at all.
-Result<std::vector<int32_t>> given_ids(const GivenIds& given, const Tokenizer* tokenizer);
+/// The ids of --ids, or else of --ids-file. Fails if there are none.
+Result<std::vector<int32_t>> given_ids(const std::string& ids, const std::string& ids_file);
 
 /// The text as it is, after BOS if the tokenizer adds one.
 std::vector<int32_t> encode_with_bos(std::string_view text, const Tokenizer& tokenizer);

@@ -49,18 +49,21 @@ std::string routing_text(const RoutingRecorder& recorder, const std::vector<int3
   std::vector<size_t> counts(n_experts, 0);
   std::string out;
   size_t column = 0, n_tokens = 0;
-  for (; n_tokens < token_ids.size() && first_row + n_tokens < recorder.n_rows(); ++n_tokens) {
-    const auto experts = recorder.experts(layer, first_row + n_tokens);
+  for (size_t i = 0; i < token_ids.size(); ++i) {
+    const std::string text = printable(tokenizer.token_bytes(token_ids[i]));
+    // The token that an answer ends with was chosen, but no expert has read it.
+    const bool read = first_row + i < recorder.n_rows();
+    const auto experts = read ? recorder.experts(layer, first_row + i) : std::span<const int32_t>();
     for (const int32_t expert : experts) counts[static_cast<size_t>(expert)] += 1;
-    const std::string text = printable(tokenizer.token_bytes(token_ids[n_tokens]));
-    const std::string mark = fmt::format("[{}]", fmt::join(experts, " "));
+    n_tokens += read ? 1 : 0;
+    const std::string mark = read ? fmt::format("[{}]", fmt::join(experts, " ")) : "[-]";
     const size_t width = display_columns(text) + mark.size();
     if (column > 0 && column + width > columns) {
       out += '\n';
       column = 0;
     }
     column += width;
-    out += coloured(text, experts[0]) + dim(mark, stdout);
+    out += (read ? coloured(text, experts[0]) : text) + dim(mark, stdout);
   }
   return out + '\n' + load_table(counts, n_tokens);
 }

@@ -58,6 +58,10 @@ std::string format_count(uint64_t count) {
   return in_units(count, kUnits);
 }
 
+std::string counted(uint64_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
 std::string printable(std::string_view text) {
   std::string out;
   while (!text.empty()) {

@@ -23,6 +23,9 @@ std::string format_bytes(uint64_t bytes);
 /// "46.7 billion".
 std::string format_count(uint64_t count);
 
+/// "1 token", "2 tokens".
+std::string counted(uint64_t count, std::string_view noun);
+
 /// Text of a token on one line: control bytes and broken UTF-8 as \xNN, a line feed as \n.
 std::string printable(std::string_view text);
 

@@ -1,8 +1,12 @@
 #include "token_ids.h"
 
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <filesystem>
 #include <limits>
+#include <memory>
+#include <system_error>
 
 #include "app_context.h"
 #include "io/file.h"
@@ -14,17 +18,28 @@ namespace {
 
 constexpr uint64_t kTextLimit = 1'000'000'000;
 
-Result<std::string> read_standard_input() {
+Result<std::string> read_stream(std::FILE* stream, std::string_view name) {
   std::string text;
   char buffer[1 << 16];
-  for (size_t n = 0; (n = std::fread(buffer, 1, sizeof(buffer), stdin)) > 0;) {
+  for (size_t n = 0; (n = std::fread(buffer, 1, sizeof(buffer), stream)) > 0;) {
     text.append(buffer, n);
     if (text.size() > kTextLimit) {
-      return fail(ErrorCode::kTooLarge, "standard input: more than {} bytes", kTextLimit);
+      return fail(ErrorCode::kTooLarge, "{}: more than {} bytes", name, kTextLimit);
     }
   }
-  if (std::ferror(stdin) != 0) return fail(ErrorCode::kBadInput, "standard input: cannot read");
+  if (std::ferror(stream) != 0) return fail(ErrorCode::kBadInput, "{}: cannot read", name);
   return text;
+}
+
+// What `<(command)` in a shell stands for has no size to be read by.
+Result<std::string> read_pipe(const std::string& path) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> pipe(std::fopen(path.c_str(), "rb"),
+                                                             &std::fclose);
+  if (pipe == nullptr) {
+    return fail(ErrorCode::kBadInput, "{}: cannot open: {}", path,
+                std::generic_category().message(errno));
+  }
+  return read_stream(pipe.get(), path);
 }
 
 }  // namespace
@@ -78,7 +93,10 @@ Result<std::vector<int32_t>> read_ids_file(const std::string& path) {
 }
 
 Result<std::string> read_text(const std::string& path) {
-  return path == "-" ? read_standard_input() : as_input(read_text_file(path, kTextLimit));
+  if (path == "-") return read_stream(stdin, "standard input");
+  std::error_code ignored;
+  if (std::filesystem::is_fifo(path, ignored)) return read_pipe(path);
+  return as_input(read_text_file(path, kTextLimit));
 }
 
 }  // namespace mixtral

@@ -16,7 +16,7 @@ Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view w
 Result<std::vector<int32_t>> parse_ids_json(std::string_view text, std::string_view where);
 Result<std::vector<int32_t>> read_ids_file(const std::string& path);
 
-/// The file's text; "-" is standard input, read to its end. At most 1 GB.
+/// The text of a file or pipe; "-" is standard input, read to its end. At most 1 GB.
 Result<std::string> read_text(const std::string& path);
 
 }  // namespace mixtral

@@ -118,7 +118,7 @@ prepare_default_model() {
     rm -rf "$cache"/prepare.* # what a killed start left behind
     work=$(mktemp -d "$cache/prepare.XXXXXX") || exit 1
     trap 'rm -rf "$work"' EXIT
-    say "Preparing the default model in $cache (once: 93 MB to fetch, 445 MB to keep)"
+    say "Preparing the default model in $cache (once: 93 MB to fetch, 447 MB to keep)"
     printf '%s\n' "$dense_package" >"$work/requirements.txt"
     quiet=()
     if [[ ! -t 2 ]]; then quiet=(--quiet); fi

@@ -167,6 +167,7 @@ Result<WriteReport> write_huggingface(const ModelSource& model, const std::strin
                                       const WriteOptions& options, Progress* progress) {
   MIXTRAL_TRY(StagedFolder staged, StagedFolder::create(folder, options.replace));
   MIXTRAL_TRY(WritePlan plan, plan_huggingface(model, options));
+  MIXTRAL_TRY(check_disk_space(folder, plan.n_bytes()));
   MIXTRAL_TRY(write_tokenizer(model, staged, plan.notes));
   {
     WriteProgress written(progress, folder, plan.n_bytes());

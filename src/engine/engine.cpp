@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -54,11 +55,23 @@ Status check_vocabulary(const Tokenizer* tokenizer, const Checkpoint& checkpoint
               checkpoint.path(), tokenizer->vocab_size(), checkpoint.config().vocab_size);
 }
 
-Status validate(const GenerateOptions& options, size_t vocab_size) {
+Status validate(const GenerateOptions& options, size_t vocab_size, const Tokenizer* tokenizer) {
   for (const std::string& stop : options.stop) {
     if (stop.empty()) return fail(ErrorCode::kBadInput, "stop: an empty string");
   }
+  if (!options.stop.empty() && tokenizer == nullptr) {
+    return fail(ErrorCode::kBadInput, "stop: the checkpoint has no tokenizer to find texts with");
+  }
   return validate(options.sampling, vocab_size);
+}
+
+Status check_finite(std::span<const float> logits, size_t position) {
+  const auto bad =
+      std::find_if(logits.begin(), logits.end(), [](float x) { return !std::isfinite(x); });
+  if (bad == logits.end()) return {};
+  return fail(ErrorCode::kBadInput,
+              "the model gave token {} the logit {} at position {}, expected a finite number",
+              bad - logits.begin(), *bad, position);
 }
 
 double rate(size_t count, double seconds) {
@@ -231,7 +244,7 @@ Result<Generation> Engine::generate(std::span<const int32_t> prompt_ids,
                                     FunctionRef<void(const GeneratedToken&)> on_token,
                                     StepTrace* trace) {
   const size_t vocab_size = model_->config().vocab_size;
-  MIXTRAL_TRY(validate(options, vocab_size));
+  MIXTRAL_TRY(validate(options, vocab_size, tokenizer_.get()));
   MIXTRAL_TRY(check_ids(prompt_ids));
   if (prompt_ids.size() >= context_len()) {
     return fail(ErrorCode::kTooLarge,
@@ -274,7 +287,9 @@ Status Engine::score(std::span<const int32_t> ids,
     const auto chunk = ids.subspan(first, std::min(chunk_tokens_, ids.size() - first));
     MIXTRAL_TRY(step(arena, chunk, chunk.size(), trace));
     for (size_t row = 0; row < chunk.size(); ++row) {
-      MIXTRAL_TRY(on_logits(first + row, std::span(logits_).subspan(row * vocab_size, vocab_size)));
+      const auto logits = std::span(logits_).subspan(row * vocab_size, vocab_size);
+      MIXTRAL_TRY(check_finite(logits, first + row));
+      MIXTRAL_TRY(on_logits(first + row, logits));
     }
   }
   return {};

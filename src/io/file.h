@@ -40,6 +40,14 @@ class InputFile {
 /// The whole content of a small file. Fails with kTooLarge above `limit_bytes`.
 Result<std::string> read_text_file(const std::string& path, uint64_t limit_bytes);
 
+/// Fails with kBadInput or kNotFound where no file can appear under `path`: an empty name, a folder
+/// that does not exist, something there that is no regular file.
+Status check_output_path(const std::string& path);
+
+/// Fails with kIo, naming both, if the disk of `path` has less room than `n_bytes`. Where the
+/// system does not say how much there is, nothing fails.
+Status check_disk_space(const std::string& path, uint64_t n_bytes);
+
 /// A file that appears under its name only when complete: written beside it as "NAME.partial", then
 /// fsync and rename. Two writers of one name do not mix: the second fails. Not thread-safe.
 class OutputFile {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <unordered_set>
 
 #include "io/gguf.h"
@@ -132,6 +133,8 @@ Result<GgufWriter> GgufWriter::create(const std::string& path, const GgufMetadat
   if (!alignment) return with_context(alignment.error(), path);
   MIXTRAL_TRY(OutputFile file, OutputFile::create(path));
   const HeaderBytes header = build_header(metadata, tensors, *sizes, *alignment);
+  MIXTRAL_TRY(check_disk_space(
+      path, std::accumulate(sizes->begin(), sizes->end(), uint64_t{header.bytes().size()})));
   MIXTRAL_TRY(file.write(header.bytes()));
   MIXTRAL_TRY(file.pad_to(*alignment));
   return GgufWriter(std::move(file), std::move(tensors), *std::move(sizes), *alignment);

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -24,20 +25,6 @@ tl::unexpected<Error> cannot(const std::string& path, std::string_view what, int
 std::string folder_of(const std::string& path) {
   const std::string folder = std::filesystem::path(path).parent_path().string();
   return folder.empty() ? "." : folder;
-}
-
-// Renaming over a device or a folder would replace it or fail late: refuse before any work is done.
-Status check_target(const std::string& path) {
-  const std::string folder = folder_of(path);
-  struct stat status {};
-  if (::stat(folder.c_str(), &status) != 0) return cannot(folder, "find the target folder", errno);
-  if (!S_ISDIR(status.st_mode)) {
-    return fail(ErrorCode::kIo, "{}: not a folder, cannot write {} into it", folder, path);
-  }
-  if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
-    return fail(ErrorCode::kIo, "{}: exists and is not a regular file, cannot replace it", path);
-  }
-  return {};
 }
 
 // The temporary file's name is fixed, so that the next run takes over what a killed one left. The
@@ -77,8 +64,33 @@ Status sync_folder(const std::string& path) {
 
 }  // namespace
 
+// Renaming over a device or a folder would replace it or fail late: refuse before any work is done.
+Status check_output_path(const std::string& path) {
+  if (path.empty()) return fail(ErrorCode::kBadInput, "no name for the file to write");
+  const std::string folder = folder_of(path);
+  struct stat status {};
+  if (::stat(folder.c_str(), &status) != 0) return cannot(folder, "find the target folder", errno);
+  if (!S_ISDIR(status.st_mode)) {
+    return fail(ErrorCode::kBadInput, "{}: not a folder, cannot write {} into it", folder, path);
+  }
+  if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    return fail(ErrorCode::kBadInput, "{}: exists and is not a regular file, cannot replace it",
+                path);
+  }
+  return {};
+}
+
+Status check_disk_space(const std::string& path, uint64_t n_bytes) {
+  struct statvfs disk {};
+  if (::statvfs(folder_of(path).c_str(), &disk) != 0) return {};
+  const uint64_t available = uint64_t{disk.f_bavail} * disk.f_frsize;
+  if (available >= n_bytes) return {};
+  return fail(ErrorCode::kIo, "{}: {} MB are to be written, but the disk has room for {} MB", path,
+              n_bytes / 1000000, available / 1000000);
+}
+
 Result<OutputFile> OutputFile::create(const std::string& path) {
-  MIXTRAL_TRY(check_target(path));
+  MIXTRAL_TRY(check_output_path(path));
   const std::string temporary = path + ".partial";
   MIXTRAL_TRY(const int descriptor, open_locked(path, temporary));
   OutputFile file(path, temporary, descriptor);

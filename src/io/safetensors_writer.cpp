@@ -62,6 +62,7 @@ Result<SafetensorsWriter> SafetensorsWriter::create(
   Result<HeaderText> header = build_header(tensors, metadata);
   if (!header) return with_context(std::move(header).error(), path);
   MIXTRAL_TRY(OutputFile file, OutputFile::create(path));
+  MIXTRAL_TRY(check_disk_space(path, sizeof(uint64_t) + header->json.size() + header->data_bytes));
   const uint64_t length = header->json.size();
   MIXTRAL_TRY(file.write(std::as_bytes(std::span(&length, 1))));
   MIXTRAL_TRY(file.write(std::as_bytes(std::span(header->json))));

@@ -122,6 +122,13 @@ std::string shape_text(std::span<const uint64_t> shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
 }
 
+// Tables of rotary angles, which are computed here, and heads that are stored although they are
+// tied.
+bool may_be_ignored(std::string_view name, const ModelConfig& config) {
+  return name.ends_with("rotary_emb.inv_freq") || name == "rope.freqs" ||
+         (config.tied_embeddings && name == "lm_head.weight");
+}
+
 }  // namespace
 
 std::string_view role_name(Role role) {
@@ -181,9 +188,10 @@ std::string_view Checkpoint::architecture() const {
   return config_.sliding_window != 0 ? "mistral" : "llama";
 }
 
-// Every weight is there with the shape that the config asks for; anything else is only worth a
-// warning.
+// Every weight is there with the shape that the config asks for, and nothing else is: what the
+// config does not mention would be left out of every answer.
 Status Checkpoint::check_weights() const {
+  std::unordered_set<std::string> used;
   for (const WeightId id : all_weights(config_)) {
     const TensorName* name = present_name(tensors_, kind_, id);
     if (name == nullptr) {
@@ -209,7 +217,15 @@ Status Checkpoint::check_weights() const {
                     "{}: tensor {}: found shape {}, expected {} from the config", path_, tensor,
                     entry->shape_text(), shape_text(expected));
       }
+      used.insert(tensor);
     }
+  }
+  for (const auto& entry : tensors_.entries()) {
+    if (used.contains(entry->name) || may_be_ignored(entry->name, config_)) continue;
+    return fail(ErrorCode::kBadInput,
+                "{}: tensor {} is not part of the model that the config describes (layers: {}, "
+                "experts: {})",
+                path_, entry->name, config_.n_layers, config_.n_experts);
   }
   return {};
 }

@@ -188,7 +188,8 @@ Result<ChatFormat> detect_chat_format(const Tokenizer& tokenizer) {
   };
   if (has("[INST]")) return has("<<SYS>>") ? ChatFormat::kLlama2 : ChatFormat::kMistral;
   if (has("<|im_start|>")) return ChatFormat::kChatMl;
-  if (source.empty() && is_first_mistral_vocabulary(tokenizer)) return ChatFormat::kMistral;
+  if (source.empty() && !tokenizer.has_settings() && is_first_mistral_vocabulary(tokenizer))
+    return ChatFormat::kMistral;
   return fail(ErrorCode::kUnsupported, "{}; choose one with --chat-template {}",
               source.empty() ? "the model has no chat template"
                              : "the model's chat template is of an unknown kind",

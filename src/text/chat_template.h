@@ -37,8 +37,9 @@ std::string_view chat_format_name(ChatFormat format);
 /// The error for unknown names lists the choices.
 Result<ChatFormat> chat_format_from_name(std::string_view name);
 
-/// By what the checkpoint's template writes. Without a template, Mistral's first vocabulary, which
-/// its own checkpoints carry alone, means kMistral. Else an error that names the choices.
+/// By what the checkpoint's template writes. Mistral's first vocabulary without any settings, as in
+/// Mistral's own folders, means kMistral. Else an error that names the choices: a Hugging Face
+/// folder or GGUF file without a template holds a model that was not trained on dialogues.
 Result<ChatFormat> detect_chat_format(const Tokenizer& tokenizer);
 
 /// Immutable and thread-safe. The text of a message never becomes a control token.

@@ -83,6 +83,7 @@ Result<TokenizerSettings> read_tokenizer_settings(const std::string& folder) {
     if (const Json* adds = field(config, "add_bos_token"); adds != nullptr && adds->is_boolean())
       settings.adds_bos = adds->get<bool>();
     settings.chat_template = template_field(config);
+    settings.has_config = true;
   }
   if (const std::string path = folder + "/generation_config.json"; is_file(path)) {
     MIXTRAL_TRY(const Json config, read_json_file(path, kMaxSettingsBytes));

@@ -31,6 +31,7 @@ struct TokenizerTraits {
   bool adds_space_prefix = false;
   BrokenUtf8 broken_utf8 = BrokenUtf8::kEachByte;
   std::string chat_template_source;
+  bool has_settings = false;  ///< it came with a file that names the chat template, if there is one
 };
 
 /// Immutable and thread-safe. Ids outside the vocabulary are harmless everywhere: they decode to
@@ -78,6 +79,8 @@ class Tokenizer {
   BrokenUtf8 broken_utf8() const { return traits_.broken_utf8; }
   /// The Jinja text of the checkpoint's chat template, "" if it has none.
   const std::string& chat_template_source() const { return traits_.chat_template_source; }
+  /// False for a bare vocabulary, with which nothing says what the model was trained for.
+  bool has_settings() const { return traits_.has_settings; }
 
  protected:
   Tokenizer() = default;

@@ -18,6 +18,7 @@ struct TokenizerSettings {
   std::optional<bool> adds_bos;
   std::vector<int64_t> end_ids;
   std::string chat_template;
+  bool has_config = false;  ///< there is a tokenizer_config.json
 };
 
 /// The settings that lie beside a tokenizer file: tokenizer_config.json, generation_config.json,

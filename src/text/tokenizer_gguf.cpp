@@ -90,6 +90,7 @@ Result<TokenizerTraits> read_traits(const Keys& keys, const Vocabulary& vocabula
               keys.boolean("tokenizer.ggml.add_bos_token", adds_bos_otherwise));
   traits.adds_bos = adds_bos && traits.bos_id;
   MIXTRAL_TRY(traits.chat_template_source, keys.string("tokenizer.chat_template"));
+  traits.has_settings = true;
   std::vector<int64_t> named;
   for (const auto* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
     MIXTRAL_TRY(const auto id, keys.id(key, vocabulary));

@@ -227,6 +227,7 @@ Result<TokenizerTraits> read_traits(const Json& root, const Vocabulary& vocabula
   const bool otherwise = template_adds_bos(root).value_or(!is_byte_level(root));
   traits.adds_bos = settings.adds_bos.value_or(otherwise) && traits.bos_id;
   traits.chat_template_source = settings.chat_template;
+  traits.has_settings = settings.has_config;
   MIXTRAL_TRY(add_end_ids(vocabulary, settings.end_ids, where, traits));
   return traits;
 }

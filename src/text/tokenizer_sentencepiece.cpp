@@ -35,6 +35,7 @@ Result<std::unique_ptr<Tokenizer>> tokenizer_from_sentencepiece(std::string_view
   traits.adds_bos = settings.adds_bos.value_or(true) && traits.bos_id;
   traits.adds_space_prefix = model.adds_space_prefix;
   traits.chat_template_source = settings.chat_template;
+  traits.has_settings = settings.has_config;
   MIXTRAL_TRY(add_end_ids(vocabulary, settings.end_ids, where, traits));
   return std::make_unique<SentencePieceBpe>(
       SentencePieceParts{std::move(vocabulary), std::move(merges), std::move(traits),

@@ -86,7 +86,7 @@ class Chat(Case):
         self.assertEqual(self.good(*options, stdin="Hello\nHello\n").stdout, first)
 
     def test_bad_options_are_refused_at_the_start(self):
-        self.refused("chat", "-m", MODEL, "--chat-template", "mistral", "-q", "--top-p", "7", names=["top_p"])
+        self.refused("chat", "-m", MODEL, "--chat-template", "mistral", "-q", "--top-p", "7", names=["--top-p"])
         self.refused("chat", "-m", MODEL, "-q", names=["mistral", "chatml", "llama-2"])
         self.refused("chat", "-m", golden("models/mixtral-tiny-f32"), "-q", names=["no tokenizer"])
 
@@ -114,12 +114,17 @@ class Chat(Case):
         terminal.wait_for("context")
         terminal.type("/routing 1\r")
         terminal.wait_for("layer 1 of 2")
-        self.assertIn("\x1b[", terminal.wait_for("expert  tokens"))  # coloured
+        shown = terminal.wait_for("expert  tokens")
+        self.assertIn("\x1b[", shown)  # coloured
+        self.assertIn("[-]", shown)  # the last token was cut off before any expert read it
         terminal.type("/routing 7\r")
         terminal.wait_for("0 to 1")
         terminal.type("/system Be brief.\r")
+        terminal.wait_for("system text is set")
         terminal.type("/reset\r")
         terminal.wait_for("new dialogue")
+        terminal.type("/stats\r")
+        terminal.wait_for("no answer yet")
         terminal.type("/nonsense\r")
         terminal.wait_for("no command")
         terminal.type("/quit\r")

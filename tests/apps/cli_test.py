@@ -36,13 +36,35 @@ class Usage(Case):
 
     def test_wrong_usage_is_exit_2_in_one_line(self):
         self.refused()
-        self.refused("no-such-command")
+        self.refused("no-such-command", names=["no-such-command"])
+        self.refused("--no-such-option", names=["--no-such-option"])
         self.refused("generate", "--no-such-option")
         self.refused("generate", "-m", MODEL, "--ids", "1", "--temperature", "warm", names=["temperature"])
         self.refused("generate", "-m", MODEL, "--ids", "1", "--isa", "neon", names=["--isa"])
         self.refused("generate", "-m", MODEL, "--ids", "1", "--threads", "0")
         self.refused("generate", "-m", MODEL, "--ids", "1", "--file", "x")
         self.refused("logits", "-m", MODEL, "--ids", "1", names=["--out"])
+
+    def test_help_is_also_a_word(self):
+        self.assertEqual(self.good("help").stdout, self.good("--help").stdout)
+        self.assertEqual(self.good("help", "generate").stdout, self.good("generate", "--help").stdout)
+
+    def test_wrong_options_are_found_before_the_model_is(self):
+        for options in (["--chat-template", "foo", "x"], ["--ids", "1,x"], ["--ids-file", str(WORK / "none.json")],
+                        ["--file", str(WORK / "none.txt")], ["--top-p", "2", "x"], ["--logit-bias", "x", "x"]):
+            self.assertNotIn("no-model", self.refused("generate", "-m", "no-model", *options))
+        self.assertNotIn("no-model", self.refused("logits", "-m", "no-model", "--ids", "1", "-o", str(WORK / "none/x")))
+        self.assertNotIn("no-model", self.refused("logits", "-m", "no-model", "--ids", "1", "-o", str(WORK)))
+
+    def test_an_empty_name_is_no_name(self):
+        self.refused("generate", "-m", "", "--ids", "1", names=["--model"])
+        self.refused("logits", "-m", MODEL, "--ids", "1", "-o", "", names=["--out"])
+
+    def test_options_that_would_do_nothing_are_refused(self):
+        for options in (["--raw", "x", "--system", "y"], ["--raw", "x", "--chat-template", "mistral"],
+                        ["--ids", "1", "--system", "y"], ["--ids", "1", "--chat-template", "mistral"]):
+            self.refused("generate", "-m", MODEL, *options, names=[options[-2], "excludes"])
+        self.refused("generate", "-m", golden("models/mixtral-tiny-f32"), "--ids", "1", "--stop", "x", names=["no tokenizer"])
 
     def test_missing_default_model_says_how_to_get_one(self):
         error = self.refused("generate", "hello", XDG_CACHE_HOME=str(WORK / "empty"))
@@ -91,6 +113,23 @@ class Generate(Case):
         self.assertEqual(self.answer("--raw", "--file", str(file), "--greedy")["ids"], expected["ids"])
         self.assertEqual(self.answer("--raw", "--greedy", stdin="Once upon")["ids"], expected["ids"])
 
+    def test_options_of_one_value_leave_the_prompt_alone(self):
+        expected = self.answer("--raw", "Once", "--greedy")["prompt_ids"]
+        self.assertEqual(self.answer("--raw", "--greedy", "--stop", "zzz", "Once")["prompt_ids"], expected)
+        self.assertEqual(self.answer("--raw", "--greedy", "--logit-bias", "3=-1", "Once")["prompt_ids"], expected)
+
+    def test_prompt_through_a_pipe(self):
+        fifo = WORK / "fifo"
+        os.mkfifo(fifo)
+        writer = subprocess.Popen(["sh", "-c", f"printf 'Once upon' > {fifo}"])
+        piped = self.answer("--raw", "--file", str(fifo), "--greedy")
+        self.assertEqual(writer.wait(), 0)
+        self.assertEqual(piped["prompt_ids"], self.answer("--raw", "Once upon", "--greedy")["prompt_ids"])
+
+    def test_a_model_without_template_says_that_it_continues(self):
+        self.assertIn("continued as it is", self.good("generate", "-m", MODEL, "Once", "-n", "2").stderr.decode())
+        self.assertNotIn("continued", self.good("generate", "-m", MODEL, "--raw", "Once", "-n", "2").stderr.decode())
+
     def test_text_streams_to_standard_output_and_figures_to_standard_error(self):
         result = self.good("generate", "-m", MODEL, "--raw", "Once", "--greedy", "-n", "8")
         self.assertEqual(result.stdout.decode(), self.answer("--raw", "Once", "--greedy")["text"] + "\n")
@@ -138,11 +177,11 @@ class Generate(Case):
             self.refused("generate", "-m", MODEL, "--ids-file", str(WORK / "ids.json"), names=[name])
 
     def test_options_out_of_range_are_named(self):
-        for option in ("--temperature=-1", "--top-p=0", "--top-p=nan", "--min-p=1", "--repetition-penalty=0", "--frequency-penalty=3", "--presence-penalty=-3"):
-            self.refused("generate", "-m", MODEL, "--ids", "1", option, names=[option[2:].split("=")[0].replace("-", "_")])
+        for option in ("--temperature=-1", "--temperature=inf", "--top-p=0", "--top-p=1.1", "--top-k=-3", "--seed=-1", "--max-tokens=0", "--max-tokens=99999999999999999999", "--logprobs=-1", "--context=0", "--top-p=nan", "--min-p=1", "--repetition-penalty=0", "--frequency-penalty=3", "--presence-penalty=-3"):
+            self.refused("generate", "-m", MODEL, "--ids", "1", "--json", option, names=[option.split("=")[0]])
 
     def test_prompt_must_fit_the_context(self):
-        self.refused("generate", "-m", MODEL, "--ids", "1,2,3,4", "--context", "4", names=["4 tokens", "less than the 4"])
+        self.refused("generate", "-m", MODEL, "--ids", "1,2,3,4", "--context", "4", names=["4 tokens", "less than the 4", "--context"])
 
     def test_longer_context_than_the_models_own_is_a_warning(self):
         result = self.good("generate", "-m", MODEL, "--ids", "1", "-n", "1", "--context", "100000")

@@ -1,8 +1,12 @@
-"""Writes a whole mixture-of-experts model with a SentencePiece vocabulary as a GGUF file of half a megabyte."""
+"""Writes a whole mixture-of-experts model with a SentencePiece vocabulary as a GGUF file of half a megabyte.
+
+Usage: FILE (as a program).
+"""
 
 import random
 import string
 import struct
+import sys
 
 DIM, LAYERS, HEADS, KV_HEADS, HIDDEN, EXPERTS, EXPERTS_PER_TOKEN, CONTEXT = 32, 2, 4, 2, 64, 4, 2, 256
 BOS, END = 1, 2
@@ -93,3 +97,7 @@ def write(path):
     header = struct.pack("<4sIQQ", b"GGUF", 3, len(infos), len(keys)) + b"".join(keys) + b"".join(infos)
     with open(path, "wb") as file:
         file.write(header + bytes(-len(header) % 32) + data)
+
+
+if __name__ == "__main__":
+    write(sys.argv[1])

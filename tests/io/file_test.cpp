@@ -261,10 +261,10 @@ TEST_F(OutputFileTest, RefusesTargetsThatItCouldNotReplace) {
   expect_error(no_folder.error(), ErrorCode::kNotFound, {folder_.file("none"), "folder"});
   const auto a_folder = OutputFile::create(folder_.path());
   ASSERT_FALSE(a_folder);
-  expect_error(a_folder.error(), ErrorCode::kIo, {folder_.path(), "not a regular file"});
+  expect_error(a_folder.error(), ErrorCode::kBadInput, {folder_.path(), "not a regular file"});
   const auto device = OutputFile::create("/dev/null");
   ASSERT_FALSE(device);
-  expect_error(device.error(), ErrorCode::kIo, {"/dev/null", "not a regular file"});
+  expect_error(device.error(), ErrorCode::kBadInput, {"/dev/null", "not a regular file"});
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 #include "text/chat_template.h"
 
+#include <filesystem>
+
+#include "support/tiny_checkpoint.h"
 #include "text/text_support.h"
 
 namespace mixtral::testing {
@@ -120,6 +123,15 @@ TEST_F(MistralChat, IsChosenForMistralsFirstVocabularyWithoutTemplate) {
   const auto chat = render({{"user", "a"}}, ChatFormat::kChatMl);
   ASSERT_FALSE(chat.has_value());
   EXPECT_NE(chat.error().message.find("<|im_start|>"), std::string::npos);
+}
+
+TEST_F(MistralChat, IsNotChosenWhereSettingsNameNoTemplate) {
+  MIXTRAL_FIND_GOLDEN(path, "tokenizer/tokenizer.model");
+  TemporaryFolder folder;
+  std::filesystem::copy_file(path, folder.path() + "/tokenizer.model");
+  write_text(folder.path() + "/tokenizer_config.json", R"({"bos_token": "<s>"})");
+  const auto base_model = checked(Tokenizer::load(folder.path()));
+  EXPECT_FALSE(detect_chat_format(*base_model).has_value());
 }
 
 class SmolChat : public ::testing::Test {
