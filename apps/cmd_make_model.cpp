@@ -17,6 +17,7 @@ struct Arguments {
   std::string shape = "mixtral-8x7b", type = "Q4_K_M", out;
   size_t n_layers = 0, vocab_size = 0;
   uint64_t seed = 0;
+  double skew = 0;
   bool force = false;
 };
 
@@ -27,7 +28,8 @@ Status run(const Arguments& arguments, const AppContext& context) {
   if (arguments.vocab_size != 0) config.vocab_size = arguments.vocab_size;
   const std::string name = fmt::format("random {}, {}, {}", arguments.shape,
                                        counted(config.n_layers, "layer"), type_mix_name(*mix));
-  MIXTRAL_TRY(const ModelSource model, make_random_model({name, config, mix, arguments.seed}));
+  MIXTRAL_TRY(const ModelSource model,
+              make_random_model({name, config, mix, arguments.seed, arguments.skew}));
   WriteOptions options;
   options.replace = arguments.force;
   MIXTRAL_TRY(const WriteReport report, write_model(model, ModelFormat::kGguf, arguments.out,
@@ -41,7 +43,7 @@ Status run(const Arguments& arguments, const AppContext& context) {
 
 constexpr const char* kFooter =
     R"(The weights mean nothing, but have the sizes and types of the real ones, and
-routers use all experts alike. Any program that reads GGUF files can load the result.
+routers use all experts alike unless there is --skew. Any program that reads GGUF files can load the result.
 
 Example:
   mixtral make-model --shape mixtral-8x7b --layers 6 --type Q4_K_M -o six-layers.gguf)";
@@ -61,6 +63,9 @@ void add_make_model_command(CLI::App& app, AppContext& context) {
   add_number_option<size_t>(*command, "--vocab", arguments->vocab_size,
                             "Pieces of the vocabulary (default: 32000)", {.smallest = 1});
   add_shown_number_option(*command, "--seed", arguments->seed, "Of the random numbers", {});
+  add_shown_number_option(*command, "--skew", arguments->skew,
+                          "Uneven experts: expert e's router is (e + 1)^SKEW times weaker",
+                          {.smallest = 0, .largest = 8});
   command->add_option("-o,--out", arguments->out, "GGUF file to write")
       ->required()
       ->check(not_empty);

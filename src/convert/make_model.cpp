@@ -136,7 +136,8 @@ class RandomWeights {
                                  .n_experts = config.n_experts,
                                  .dim = config.dim,
                                  .seed = options_.seed,
-                                 .standard_deviation = 1.0 / std::sqrt(double(config.dim))});
+                                 .standard_deviation = 1.0 / std::sqrt(double(config.dim)),
+                                 .skew = options_.skew});
     const WeightShape shape = shape_of(config, id.role);
     // Embeddings outweigh what the layers add, so that tokens stay apart and routers see variety.
     const double scale =

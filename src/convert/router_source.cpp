@@ -1,5 +1,6 @@
 #include "convert/router_source.h"
 
+#include <cmath>
 #include <cstring>
 
 #include "core/half.h"
@@ -27,8 +28,10 @@ class RouterSource final : public WeightSource {
     for (size_t r = 0; r < n_rows; ++r) {
       const uint64_t row = uint64_t{router_.layer} * router_.n_experts + first_row + r;
       Rng rng(Rng(router_.seed).next() + row);  // any row can be drawn without the ones before it
+      const double scale = router_.standard_deviation /
+                           std::pow(static_cast<double>(first_row + r + 1), router_.skew);
       for (size_t c = 0; c < cols(); ++c) {
-        const float value = round_for_all_types(rng.normal() * router_.standard_deviation);
+        const float value = round_for_all_types(rng.normal() * scale);
         std::memcpy(out.data() + (r * cols() + c) * sizeof value, &value, sizeof value);
       }
     }

@@ -49,8 +49,10 @@ Grouping group_by_expert(Arena& arena, const Routing& routing, size_t n_experts)
     if (groups.count(e) != 0) groups.experts[active++] = static_cast<uint32_t>(e);
   }
   groups.experts = groups.experts.first(active);
-  std::stable_sort(groups.experts.begin(), groups.experts.end(),
-                   [&](uint32_t a, uint32_t b) { return groups.count(a) > groups.count(b); });
+  // Not stable_sort, which allocates.
+  std::sort(groups.experts.begin(), groups.experts.end(), [&](uint32_t a, uint32_t b) {
+    return groups.count(a) != groups.count(b) ? groups.count(a) > groups.count(b) : a < b;
+  });
   return groups;
 }
 

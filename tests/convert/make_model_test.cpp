@@ -103,17 +103,28 @@ class ExpertCounts final : public StepTrace {
   std::vector<size_t> counts_;
 };
 
-TEST(RandomModel, UsesAllExpertsAlike) {
+// Of 256 tokens in two layers.
+std::vector<size_t> expert_counts(double skew) {
   const TemporaryFolder temporary;
   const std::string path = temporary.file("model.gguf");
-  ASSERT_TRUE(make(path, {"test", small_mixtral(), mix_of("Q8_0"), 0}));
+  EXPECT_TRUE(make(path, {"test", small_mixtral(), mix_of("Q8_0"), 0, skew}));
   auto runner = ModelRunner::load(path, make_reference_backend());
-  ASSERT_TRUE(runner) << runner.error().message;
+  EXPECT_TRUE(runner) << runner.error().message;
   ExpertCounts trace(8);
   (*runner)->run(
       many_ids(256, 600), 64, [](size_t, std::span<const float>) {}, &trace);
+  return trace.counts();
+}
+
+TEST(RandomModel, UsesTheFirstExpertsMoreWithSkew) {
+  const std::vector<size_t> counts = expert_counts(1);
+  EXPECT_GT(counts[0], 2 * counts[7]);
+  EXPECT_GT(counts[1], counts[6]);
+}
+
+TEST(RandomModel, UsesAllExpertsAlike) {
   const double mean = 256.0 * 2 * 2 / 8;
-  for (const size_t count : trace.counts()) {
+  for (const size_t count : expert_counts(0)) {
     EXPECT_GT(static_cast<double>(count), 0.7 * mean);
     EXPECT_LT(static_cast<double>(count), 1.3 * mean);
   }
