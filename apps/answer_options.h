@@ -12,6 +12,9 @@ class App;
 namespace mixtral {
 
 struct AnswerOptions {
+  /// Unlike the library, which leaves every token a chance, a person wants no nonsense by default.
+  AnswerOptions() { generate.sampling.min_p = 0.05f; }
+
   GenerateOptions generate;
   bool greedy = false;
 };

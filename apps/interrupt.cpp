@@ -2,6 +2,8 @@
 
 #include <csignal>
 
+#include "io/file.h"
+
 namespace mixtral {
 namespace {
 
@@ -9,6 +11,14 @@ std::atomic<bool> interrupt_flag = false;
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may set it");
 
 void on_interrupt(int) { interrupt_flag = true; }
+
+volatile std::sig_atomic_t ending_signal = 0;
+
+void on_end(int number) {
+  ending_signal = number;
+  std::signal(number, SIG_DFL);
+  if (!cancel_output_files()) std::raise(number);
+}
 
 }  // namespace
 
@@ -19,5 +29,17 @@ void catch_interrupts() {
 }
 
 std::atomic<bool>& interrupted() { return interrupt_flag; }
+
+void clean_up_on_signals() {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction old {};
+    sigaction(number, nullptr, &old);
+    if (old.sa_handler != SIG_IGN) std::signal(number, on_end);  // nohup stays in force
+  }
+}
+
+void end_by_signal() {
+  if (ending_signal != 0) std::raise(ending_signal);
+}
 
 }  // namespace mixtral

@@ -1,4 +1,4 @@
-// Ctrl-C as a flag: the answer ends, the program goes on.
+// What signals do: Ctrl-C ends an answer and not the program, and files are not left half written.
 #pragma once
 
 #include <atomic>
@@ -9,5 +9,11 @@ namespace mixtral {
 /// early.
 void catch_interrupts();
 std::atomic<bool>& interrupted();
+
+/// From here on a signal that ends the program first lets files that are being written go away. A
+/// second one ends it at once.
+void clean_up_on_signals();
+/// Ends the program by the signal that it was to end by, if there was one.
+void end_by_signal();
 
 }  // namespace mixtral

@@ -11,6 +11,7 @@
 
 #include "app_context.h"
 #include "commands.h"
+#include "interrupt.h"
 #include "io/quoted.h"
 
 namespace {
@@ -85,11 +86,13 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   int exit_code = mixtral::kExitFailure;
+  mixtral::clean_up_on_signals();
   try {
     exit_code = run(argc, argv);
   } catch (const std::exception& error) {  // in all likelihood out of memory
     fmt::print(stderr, "mixtral: {}\n", error.what());
   }
+  mixtral::end_by_signal();
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     fmt::print(stderr, "mixtral: cannot write to standard output\n");
     if (exit_code == mixtral::kExitGood) exit_code = mixtral::kExitFailure;

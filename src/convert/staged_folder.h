@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/result.h"
+#include "io/file.h"
 
 namespace mixtral {
 
@@ -31,6 +32,7 @@ class StagedFolder {
   Status merge_into_existing();
   void remove_partial() const;
 
+  OutputGuard guard_;
   std::string path_, partial_;
   int lock_ = -1;  // descriptor of the partial folder; -1 once committed or moved from
 };

@@ -48,6 +48,19 @@ Status check_output_path(const std::string& path);
 /// system does not say how much there is, nothing fails.
 Status check_disk_space(const std::string& path, uint64_t n_bytes);
 
+/// Makes every write to an OutputFile fail with kCancelled from now on, so that what is half written
+/// goes away as after any failure. For signal handlers. False if no OutputGuard exists.
+bool cancel_output_files();
+
+/// Exists as long as there is something half written that has to go away.
+class OutputGuard {
+ public:
+  OutputGuard();
+  OutputGuard(OutputGuard&&) noexcept : OutputGuard() {}
+  OutputGuard& operator=(OutputGuard&&) = delete;
+  ~OutputGuard();
+};
+
 /// A file that appears under its name only when complete: written beside it as "NAME.partial", then
 /// fsync and rename. Two writers of one name do not mix: the second fails. Not thread-safe.
 class OutputFile {
@@ -73,6 +86,7 @@ class OutputFile {
   OutputFile(std::string path, std::string temporary, int descriptor);
   Status flush();
   Status write_through(std::span<const std::byte> bytes);
+  OutputGuard guard_;
   std::string path_, temporary_;
   int descriptor_ = -1;  ///< -1 once committed or moved from
   bool failed_ = false;

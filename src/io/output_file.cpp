@@ -4,6 +4,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
@@ -15,6 +16,10 @@ namespace mixtral {
 namespace {
 
 constexpr size_t kBufferBytes = 1 << 20;
+
+std::atomic<size_t> n_guards = 0;
+std::atomic<bool> cancelled = false;
+static_assert(std::atomic<size_t>::is_always_lock_free, "a signal handler reads it");
 
 tl::unexpected<Error> cannot(const std::string& path, std::string_view what, int error) {
   const bool missing = error == ENOENT || error == ENOTDIR;
@@ -89,6 +94,14 @@ Status check_disk_space(const std::string& path, uint64_t n_bytes) {
               n_bytes / 1000000, available / 1000000);
 }
 
+OutputGuard::OutputGuard() { n_guards += 1; }
+OutputGuard::~OutputGuard() { n_guards -= 1; }
+
+bool cancel_output_files() {
+  cancelled = true;
+  return n_guards != 0;
+}
+
 Result<OutputFile> OutputFile::create(const std::string& path) {
   MIXTRAL_TRY(check_output_path(path));
   const std::string temporary = path + ".partial";
@@ -152,6 +165,7 @@ Status OutputFile::flush() {
 
 Status OutputFile::write_through(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
+    if (cancelled) return fail(ErrorCode::kCancelled, "{}: interrupted, not written", path_);
     const ssize_t n = ::write(descriptor_, bytes.data(), bytes.size());
     if (n < 0) {
       if (errno == EINTR) continue;

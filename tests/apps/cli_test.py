@@ -9,8 +9,10 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import struct
 import subprocess
+import time
 import unittest
 
 from program import MODEL, PROGRAM, WORK, Case, golden, run
@@ -212,6 +214,27 @@ class Generate(Case):
         text = self.good("generate", "-m", model, "--ids", "1,5,9", "--greedy", "-n", "4").stdout.decode()
         self.assertEqual([int(word) for word in text.split()], answer["ids"])
         self.refused("generate", "-m", model, "hello", names=["no tokenizer", "--ids"])
+
+
+class Interrupt(Case):
+    def test_nothing_half_written_stays(self):
+        for out, rest in (("big.gguf", []), ("folder", ["convert", "-m", MODEL])):
+            arguments = rest or ["make-model", "--layers", "8", "--type", "Q8_0"]
+            if rest:  # a folder takes longer to write if it is large
+                self.good("make-model", "--layers", "1", "--shape", "mistral-7b", "--type", "Q8_0", "-o", str(WORK / "source.gguf"))
+                arguments = ["convert", "-m", str(WORK / "source.gguf")]
+            process = subprocess.Popen([PROGRAM, *arguments, "-o", str(WORK / out)], stderr=subprocess.PIPE)
+            partial = WORK / (out + ".partial")
+            end = time.monotonic() + 60
+            while not partial.exists() and time.monotonic() < end:
+                time.sleep(0.005)
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, -signal.SIGINT, error)
+            self.assertIn(b"interrupted", error)
+            self.assertFalse(partial.exists())
+            self.assertFalse((WORK / out).exists())
 
 
 class Tokenize(Case):
