@@ -6,6 +6,7 @@
 
 #include "core/cpu_features.h"
 #include "cpu/cpu_backend.h"
+#include "kernel_list.h"
 #include "machine.h"
 #include "number_option.h"
 #include "ops/reference.h"
@@ -16,6 +17,14 @@ namespace {
 
 constexpr size_t kMaxThreads = 1024;
 constexpr size_t kMaxContext = size_t{1} << 30;
+
+void note_kernels(const Engine& engine, const AppContext& context) {
+  KernelList kernels;
+  for (const WeightId id : all_weights(engine.checkpoint().config())) {
+    kernels.add(id.role, engine.model().weight(id));
+  }
+  for (const std::string& line : kernels.lines()) context.note(line);
+}
 
 }  // namespace
 
@@ -102,6 +111,7 @@ Result<std::unique_ptr<Engine>> load_engine(const ModelOptions& options,
                                                  progress.get())));
   for (const std::string& warning : engine->checkpoint().warnings()) context.warn(warning);
   warn_about_context(engine->context_len(), engine->model().config(), context);
+  if (context.verbose) note_kernels(*engine, context);
   return engine;
 }
 

@@ -86,13 +86,9 @@ Result<ModelReport> ModelReport::create(const Checkpoint& checkpoint, const Toke
 Status ModelReport::ask_for_kernels(Backend& backend) {
   for (const WeightId id : all_weights(checkpoint_->config())) {
     const auto source = checkpoint_->source(id);
-    const std::string_view role = role_name(id.role), type = type_name(source->type());
-    const bool known = std::any_of(kernels_.begin(), kernels_.end(), [&](const Kernel& kernel) {
-      return kernel.role == role && kernel.type == type;
-    });
-    if (known) continue;
+    if (kernels_.has(id.role, source->type())) continue;
     MIXTRAL_TRY(const auto weight, backend.load(FirstRows(*source), nullptr));
-    kernels_.push_back({role, type, weight->kernel()});
+    kernels_.add(id.role, *weight);
   }
   return {};
 }
@@ -148,8 +144,8 @@ std::string ModelReport::text(bool tensors) const {
   }
   out += memory_text();
   out += fmt::format("\nKernels ({})\n", backend_);
-  for (const Kernel& kernel : kernels_) {
-    out += fmt::format("  {:<18}{:<8}{}\n", kernel.role, kernel.type, kernel.kernel);
+  for (const KernelUse& use : kernels_.uses()) {
+    out += fmt::format("  {:<18}{:<8}{}\n", role_name(use.role), type_name(use.type), use.kernel);
   }
   if (!tensors) return out;
   out += "\nTensors\n";
@@ -167,8 +163,9 @@ Json ModelReport::json(bool tensors) const {
     types.push_back(
         {{"type", type_name(type)}, {"tensors", total.n_tensors}, {"bytes", total.n_bytes}});
   }
-  for (const Kernel& kernel : kernels_) {
-    kernels.push_back({{"role", kernel.role}, {"type", kernel.type}, {"kernel", kernel.kernel}});
+  for (const KernelUse& use : kernels_.uses()) {
+    kernels.push_back(
+        {{"role", role_name(use.role)}, {"type", type_name(use.type)}, {"kernel", use.kernel}});
   }
   Json out = {
       {"path", checkpoint_->path()},

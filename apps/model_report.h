@@ -3,11 +3,11 @@
 
 #include <map>
 #include <string>
-#include <vector>
 
 #include "core/result.h"
 #include "engine/engine.h"
 #include "io/json.h"
+#include "kernel_list.h"
 #include "model/checkpoint.h"
 #include "text/tokenizer.h"
 
@@ -29,10 +29,6 @@ class ModelReport {
     size_t n_tensors = 0;
     uint64_t n_bytes = 0;
   };
-  struct Kernel {
-    std::string_view role, type;
-    std::string kernel;
-  };
   ModelReport(const Checkpoint& checkpoint, const Tokenizer* tokenizer)
       : checkpoint_(&checkpoint), tokenizer_(tokenizer) {}
   Status ask_for_kernels(Backend& backend);
@@ -42,7 +38,7 @@ class ModelReport {
   const Checkpoint* checkpoint_;
   const Tokenizer* tokenizer_;
   std::map<Type, TypeTotal> types_;
-  std::vector<Kernel> kernels_;
+  KernelList kernels_;
   std::string backend_;
   MemoryPlan plan_;
   size_t context_len_ = 0;

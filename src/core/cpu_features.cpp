@@ -32,12 +32,11 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512vnni") != 0;
 }
 
-// Tiles exist (leaf 7, EDX: 22 AMX-BF16, 24 AMX-TILE, 25 AMX-INT8) and Linux grants this process
-// their state.
+// Tiles exist (leaf 7, EDX: 24 AMX-TILE, 25 AMX-INT8) and Linux grants this process their state.
 bool has_amx() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (!has_avx512() || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
-  constexpr unsigned kNeeded = 1u << 22 | 1u << 24 | 1u << 25;
+  constexpr unsigned kNeeded = 1u << 24 | 1u << 25;
   if ((d & kNeeded) != kNeeded) return false;
   constexpr long kRequestPermission = 0x1023,
                  kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA

@@ -12,7 +12,7 @@ enum class Isa {
   kScalar,  ///< plain C++
   kAvx2,    ///< AVX2, FMA, F16C
   kAvx512,  ///< AVX-512 F, BW, DQ, VL, VNNI
-  kAmx,     ///< kAvx512 and AMX tiles with int8 and BF16
+  kAmx,     ///< kAvx512 and AMX tiles of int8
 };
 
 std::string_view isa_name(Isa isa);

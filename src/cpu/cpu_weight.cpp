@@ -16,13 +16,12 @@ constexpr size_t kReadBytes = size_t{1} << 20;
 size_t panels_of(size_t rows) { return (rows + kPanelRows - 1) / kPanelRows; }
 
 std::string kernel_name(const CpuContext& context, Type type) {
-  const std::string_view isa = isa_name(context.kernels.isa);
-  switch (context.format(type)) {
-    case ActivationFormat::kQ8x32: return fmt::format("{} int8, scale per 32", isa);
-    case ActivationFormat::kQ8x256: return fmt::format("{} int8, scale per 256", isa);
-    case ActivationFormat::kF32: return fmt::format("{} f32", isa);
-  }
-  return {};
+  const Isa isa = context.kernels.isa;
+  const std::string_view name = isa_name(isa == Isa::kAmx ? Isa::kAvx512 : isa);
+  const ActivationFormat format = context.format(type);
+  if (format == ActivationFormat::kF32) return fmt::format("{} f32", name);
+  return fmt::format("{} int8, scale per {}{}", name, format == ActivationFormat::kQ8x32 ? 32 : 256,
+                     isa == Isa::kAmx ? "; amx tiles for many rows" : "");
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // What the AVX-512 instructions do that src/cpu/kernels/simd_avx512_*.h and its companions use,
 // lane by lane, after the Intel Intrinsics Guide; and macros that put these in their places. For
-// avx512_twin.cpp alone, after every other header. They stay calls: inlined, the kernels would take
+// the *_twin.cpp alone, after every other header. They stay calls: inlined, the kernels would take
 // many minutes to compile.
 #pragma once
 
@@ -238,6 +238,9 @@ inline int shift_count(const __m128i& count) { return _mm_cvtsi128_si32(count); 
 #define _mm512_add_epi32(a, b) MIXTRAL_TWIN_INTS(uint32_t, a, b, x + y)
 #define _mm512_sub_epi32(a, b) MIXTRAL_TWIN_INTS(uint32_t, a, b, x - y)
 #define _mm512_mullo_epi32(a, b) MIXTRAL_TWIN_INTS(uint32_t, a, b, x* y)
+#define _mm512_sub_epi16(a, b) MIXTRAL_TWIN_INTS(uint16_t, a, b, x - y)
+#define _mm512_sub_epi8(a, b) MIXTRAL_TWIN_INTS(uint8_t, a, b, x - y)
+#define _mm512_mullo_epi16(a, b) MIXTRAL_TWIN_INTS(int16_t, a, b, x* y)
 #define _mm512_and_si512(a, b) MIXTRAL_TWIN_INTS(uint32_t, a, b, x& y)
 #define _mm512_or_si512(a, b) MIXTRAL_TWIN_INTS(uint32_t, a, b, x | y)
 #define _mm512_xor_si512(a, b) MIXTRAL_TWIN_INTS(uint32_t, a, b, x ^ y)

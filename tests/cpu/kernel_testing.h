@@ -13,6 +13,7 @@
 
 #include "core/arena.h"
 #include "core/half.h"
+#include "cpu/amx_twin.h"
 #include "cpu/avx512_twin.h"
 #include "cpu/kernels/activation_chunk.h"
 #include "cpu/kernels/kernel_table.h"
@@ -40,6 +41,8 @@ inline constexpr Kernels kAllKernels[] = {
     {"avx2", Isa::kAvx2, table_of<Isa::kAvx2>},
     {"avx512", Isa::kAvx512, table_of<Isa::kAvx512>},
     {"avx512_twin", Isa::kAvx2, avx512_twin_table},
+    {"amx", Isa::kAmx, table_of<Isa::kAmx>},
+    {"amx_twin", Isa::kAvx2, amx_twin_table},
 };
 inline void PrintTo(const Kernels& kernels, std::ostream* out) { *out << kernels.name; }
 inline const KernelTable& scalar_kernels() { return kernel_table(Isa::kScalar); }

@@ -73,19 +73,23 @@ TEST_P(MatmulOf, IsTheDotProductOfWeightsAndActivations) {
   }
 }
 
+// Up to 8 rows, one pair of tiles, two pairs, full ones, and more than one pass over a panel.
+constexpr size_t kRowCounts[] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,
+                                 12, 13, 14, 15, 16, 17, 31, 32, 33, 64, 79};
+
 TEST_P(MatmulOf, GivesEachRowTheSameBitsForAnyNumberOfRowsAndInstructionSet) {
   Random random(5);
   for (const size_t cols : widths()) {
     const TestPanel panel(random, GetParam(), 16, cols);
-    const TestActivations x(activation_format(GetParam()), cols, 33,
-                            random_floats(random, 33 * cols));
+    const TestActivations x(activation_format(GetParam()), cols, 79,
+                            random_floats(random, 79 * cols));
     std::vector<float> expected;
-    for (size_t row = 0; row < 33; ++row) {
+    for (size_t row = 0; row < 79; ++row) {
       const std::vector<float> y = multiply(matmul(scalar_kernels()), panel, x.row(row));
       expected.insert(expected.end(), y.begin(), y.end());
     }
     for (const Kernels& kernels : kernels_here()) {
-      for (size_t n_rows = 1; n_rows <= 33; n_rows += n_rows < 17 ? 1 : 16) {
+      for (const size_t n_rows : kRowCounts) {
         Activations some = x.view;
         some.n_rows = n_rows;
         const std::vector<float> y = multiply(matmul(kernels.table()), panel, some);
@@ -120,12 +124,17 @@ TEST_P(MatmulOf, SurvivesExtremeCodes) {
     }
     const TestPanel panel(GetParam(), 16, cols, stored);
     for (const float value : {1.0f, -1.0f}) {
-      const std::vector<float> values(2 * cols, value);
-      const TestActivations x(activation_format(GetParam()), cols, 2, values);
+      const size_t n_rows = 19;  // more than a few: those are row 0 alone
+      const std::vector<float> values(n_rows * cols, value);
+      const TestActivations x(activation_format(GetParam()), cols, n_rows, values);
       const std::vector<float> expected = multiply(matmul(scalar_kernels()), panel, x.view);
       expect_dot_products(panel, x, expected);
       for (const Kernels& kernels : kernels_here()) {
-        EXPECT_TRUE(same_bits(multiply(matmul(kernels.table()), panel, x.view), expected))
+        const MatmulFn kernel = matmul(kernels.table());
+        EXPECT_TRUE(same_bits(multiply(kernel, panel, x.view), expected))
+            << kernels.name << " fill " << fill << " value " << value;
+        EXPECT_TRUE(
+            same_bits(multiply(kernel, panel, x.row(0)), {expected.begin(), expected.begin() + 16}))
             << kernels.name << " fill " << fill << " value " << value;
       }
     }
@@ -169,6 +178,29 @@ TEST(MatmulWidened, EqualsTheF32PanelAndAccumulates) {
       }
     }
   }
+}
+
+TEST(Peaks, AreOfAsManyOperationsAsTheyHaveSteps) {
+  for (const Kernels& kernels : kernels_here()) {
+    const KernelTable& table = kernels.table();
+    for (const auto peak : {table.peak_int8, table.peak_int4, table.peak_f32}) {
+      EXPECT_GT(peak(1), 0u) << kernels.name;
+      EXPECT_EQ(peak(3), 3 * peak(1)) << kernels.name;
+    }
+  }
+}
+
+TEST(AmxTable, DiffersFromAvx512InManyRowsOfQuantisedTypesOnly) {
+  if (!isa_supported(Isa::kAvx2)) GTEST_SKIP() << "no twins without AVX2";
+  const KernelTable &amx = amx_twin_table(), &avx512 = avx512_twin_table();
+  EXPECT_EQ(amx.isa, Isa::kAmx);
+  for (const TypeInfo& info : all_types()) {
+    const size_t index = table_index(info.type);
+    EXPECT_EQ(amx.matmul[index] != avx512.matmul[index], is_quantised(info.type)) << info.name;
+    EXPECT_EQ(amx.widen[index], avx512.widen[index]) << info.name;
+  }
+  EXPECT_EQ(amx.matmul_widened, avx512.matmul_widened);
+  EXPECT_EQ(amx.attention, avx512.attention);
 }
 
 TEST(ActivationFormat, FollowsTheBlocksOfTheType) {

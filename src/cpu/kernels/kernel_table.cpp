@@ -21,8 +21,8 @@ const KernelTable& kernel_table(Isa isa) {
   switch (isa) {
     case Isa::kScalar: break;
     case Isa::kAvx2: return avx2_table();
-    case Isa::kAvx512:
-    case Isa::kAmx: return avx512_table();
+    case Isa::kAvx512: return avx512_table();
+    case Isa::kAmx: return amx_table();
   }
   return scalar_table();
 }

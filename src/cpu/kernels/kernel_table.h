@@ -127,8 +127,8 @@ constexpr size_t table_index(Type type) {
 /// What the integer kernel of this type takes (kF32 for F32, F16 and BF16).
 ActivationFormat activation_format(Type type);
 
-/// The kernels for `isa`, which must be supported here. kAmx gets the AVX-512 table where no tile
-/// kernel exists.
+/// The kernels for `isa`, which must be supported here. Those of kAmx are those of kAvx512, but for
+/// many rows of quantised types.
 const KernelTable& kernel_table(Isa isa);
 
 }  // namespace mixtral::cpu

@@ -195,12 +195,11 @@ inline const int16_t* min_sums(const ChunkQ8x256& x) {
   return Q::kSubCols == 32 ? x.sums_32 : x.sums_16;
 }
 
-// results[m] += the chunk's columns · x[m].
+// results[m] += block · x[m], of whose integers totals[m] is the sum.
 template <class Q, int M, class Weights>
-[[gnu::always_inline]] inline void add_chunk(const Weights& weights, const ChunkQ8x256* x,
-                                             F32x16 (&results)[M]) {
-  I32x16 totals[M];
-  sum_block<Q>(weights, 0, x, totals);
+[[gnu::always_inline]] inline void add_totals(const Weights& weights, size_t /*block*/,
+                                              const ChunkQ8x256* x, const I32x16 (&totals)[M],
+                                              F32x16 (&results)[M]) {
   const F32x16 d = weights.head(0, 0);
   F32x16 sums[M];
 #pragma GCC unroll 16
@@ -224,20 +223,29 @@ template <class Q, int M, class Weights>
 }
 
 template <class Q, int M, class Weights>
-[[gnu::always_inline]] inline void add_chunk(const Weights& weights, const ChunkQ8x32* x,
+[[gnu::always_inline]] inline void add_totals(const Weights& weights, size_t block,
+                                              const ChunkQ8x32* x, const I32x16 (&totals)[M],
+                                              F32x16 (&results)[M]) {
+  const F32x16 d = weights.head(block, 0);
+#pragma GCC unroll 16
+  for (int m = 0; m < M; ++m)
+    results[m] = fma(to_f32(totals[m]), mul(d, set1(x[m].scales[block])), results[m]);
+  if constexpr (Q::kMins == Mins::kBase) {
+    const F32x16 base = weights.head(block, 1);
+#pragma GCC unroll 16
+    for (int m = 0; m < M; ++m) results[m] = fma(base, set1(x[m].scaled_sums[block]), results[m]);
+  }
+}
+
+// results[m] += the chunk's columns · x[m].
+template <class Q, int M, class Weights, class Chunk>
+[[gnu::always_inline]] inline void add_chunk(const Weights& weights, const Chunk* x,
                                              F32x16 (&results)[M]) {
-  for (size_t block = 0; block < weights.n_blocks; ++block) {
+  const size_t n_blocks = Q::kBlockCols == kChunkCols ? 1 : weights.n_blocks;
+  for (size_t block = 0; block < n_blocks; ++block) {
     I32x16 totals[M];
     sum_block<Q>(weights, block, x, totals);
-    const F32x16 d = weights.head(block, 0);
-#pragma GCC unroll 16
-    for (int m = 0; m < M; ++m)
-      results[m] = fma(to_f32(totals[m]), mul(d, set1(x[m].scales[block])), results[m]);
-    if constexpr (Q::kMins == Mins::kBase) {
-      const F32x16 base = weights.head(block, 1);
-#pragma GCC unroll 16
-      for (int m = 0; m < M; ++m) results[m] = fma(base, set1(x[m].scaled_sums[block]), results[m]);
-    }
+    add_totals<Q>(weights, block, x, totals, results);
   }
 }
 
@@ -282,27 +290,35 @@ void add_to_rows(const UnpackedChunk<Q>& weights, const ChunkOf<Q>* x, size_t ro
 }
 
 template <class Q>
-void multiply_many(const std::byte* panel, size_t cols, const Activations& x, size_t first_row,
-                   size_t n_rows, float* y, size_t y_stride) {
+void multiply_many(const std::byte* panel, size_t cols, const Activations& x, float* y,
+                   size_t y_stride) {
   UnpackedStore store_of_chunk;
   alignas(64) float results[kManyRows][16];
-  for (size_t row = 0; row < n_rows; ++row) store(results[row], set1(0));
-  const auto* chunks = reinterpret_cast<const ChunkOf<Q>*>(x.chunks) + first_row;
+  for (size_t row = 0; row < x.n_rows; ++row) store(results[row], set1(0));
+  const auto* chunks = reinterpret_cast<const ChunkOf<Q>*>(x.chunks);
   for (size_t c = 0; c * kChunkCols < cols; ++c, chunks += x.chunk_stride) {
     const PanelChunk<Q> packed(panel, cols, c);
-    add_to_rows<Q, kRowTile>(unpack_chunk(packed, store_of_chunk), chunks, 0, n_rows, results[0]);
+    add_to_rows<Q, kRowTile>(unpack_chunk(packed, store_of_chunk), chunks, 0, x.n_rows, results[0]);
   }
-  for (size_t row = 0; row < n_rows; ++row)
-    store(y + (first_row + row) * y_stride, load(results[row]));
+  for (size_t row = 0; row < x.n_rows; ++row) store(y + row * y_stride, load(results[row]));
+}
+
+// Takes the first rows, at most kManyRows, from `rest`.
+inline Activations take_many_rows(Activations& rest) {
+  Activations rows = rest;
+  if (rows.n_rows > kManyRows) rows.n_rows = kManyRows;
+  rest.chunks += rows.n_rows * kChunkBytes;
+  rest.n_rows -= rows.n_rows;
+  return rows;
 }
 
 template <class Q>
 void matmul(const std::byte* panel, size_t cols, const Activations& x, float* y, size_t y_stride) {
-  size_t row = 0;
-  while (x.n_rows - row > kFewRows) {
-    const size_t n = x.n_rows - row < kManyRows ? x.n_rows - row : kManyRows;
-    multiply_many<Q>(panel, cols, x, row, n, y, y_stride);
-    row += n;
+  Activations rest = x;
+  while (rest.n_rows > kFewRows) {
+    const Activations rows = take_many_rows(rest);
+    multiply_many<Q>(panel, cols, rows, y, y_stride);
+    y += rows.n_rows * y_stride;
   }
-  multiply_few<Q, kRowTile>(panel, cols, x, row, y, y_stride);
+  multiply_few<Q, kRowTile>(panel, cols, rest, 0, y, y_stride);
 }

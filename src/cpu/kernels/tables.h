@@ -8,5 +8,6 @@ namespace mixtral::cpu {
 const KernelTable& scalar_table();
 const KernelTable& avx2_table();
 const KernelTable& avx512_table();
+const KernelTable& amx_table();
 
 }  // namespace mixtral::cpu

@@ -1,0 +1,223 @@
+// Quantised panels times many rows of int8 activations, with AMX tiles. Included by table_amx.cpp
+// inside its anonymous namespace and target region.
+//
+// A panel's unit of 64 bytes, four columns of 16 rows, is a row of the weights' tile; the quants of
+// up to 16 rows of activations, one chunk's bytes apart, are the other tile as they lie. What tiles
+// add up are the integers that matmul-inl.h sums, and all that follows is the same code: the
+// results have the bits of the AVX-512 kernels.
+//
+//   blocks of 32:   a tile of 32 columns, whose sums leave the tile at the end of the block
+//   blocks of 256:  sub-blocks have integer scales of their own. To keep the sums of a whole block
+//                   in tiles, codes are multiplied with their scales while unpacking; the products
+//                   have up to 13 bits, so their bytes make two tiles of 64 columns, one low and
+//                   one high, with sums of their own.
+//
+// Rows are multiplied two tiles at a time: four sums under way hide the latency of a product.
+
+template <class Q>
+constexpr bool kTwoPlanes = Q::kBlockCols == kChunkCols;
+template <class Q>
+constexpr size_t kTileCols = kTwoPlanes<Q> ? 64 : 32;
+
+struct TileStore {
+  UnpackedStore unpacked;
+  alignas(64) uint8_t high[kChunkCols / 4][64];
+};
+
+struct alignas(64) TileSums {  // of one tile of rows
+  int32_t low[16][16];
+  int32_t high[16][16];
+};
+
+// Rows that have been multiplied, and where they are added up.
+template <class Q>
+struct TileRows {
+  const ChunkOf<Q>* x;
+  size_t n_rows;
+  float* y;
+};
+
+// Replaces codes by what tiles multiply.
+template <class Q>
+void make_planes(TileStore& chunk, size_t n_blocks) {
+  for (size_t unit = 0; unit < n_blocks * Q::kBlockCols / 4; ++unit) {
+    uint8_t* low = chunk.unpacked.codes[unit];
+    if constexpr (kTwoPlanes<Q>) {
+      const I32x16 scale = load_i32(chunk.unpacked.scales[unit * 4 / Q::kSubCols]);
+      const BytePlanes planes = scaled_planes(load_bytes(low), scale, Q::kZero);
+      store_bytes(low, planes.low);
+      store_bytes(chunk.high[unit], planes.high);
+    } else if constexpr (Q::kZero != 0) {
+      store_bytes(low, minus_zero(load_bytes(low), Q::kZero));
+    }
+  }
+  finish_stores(&chunk);
+}
+
+// Tiles 0 to 3: low and high sums of the first tile of rows, then of the second; 4 and 5: these
+// rows; 6 and 7: low and high bytes of the weights.
+template <class Q>
+void configure_for(size_t tile_rows) {
+  TileConfig config;
+  for (size_t tile = 0; tile < 4; ++tile) config.set(tile, tile_rows, 64);
+  for (size_t tile = 4; tile < 6; ++tile) config.set(tile, tile_rows, kTileCols<Q>);
+  for (size_t tile = 6; tile < 8; ++tile) config.set(tile, kTileCols<Q> / 4, 64);
+  configure_tiles(config);
+}
+
+template <class Q>
+void sum_tiles(const TileStore& weights, size_t block, const ChunkOf<Q>* first,
+               const ChunkOf<Q>* second, TileSums (&sums)[2]) {
+  _tile_zero(0);
+  _tile_zero(2);
+  if constexpr (kTwoPlanes<Q>) {
+    _tile_zero(1);
+    _tile_zero(3);
+  }
+  const size_t end = (block + 1) * Q::kBlockCols;
+  for (size_t col = block * Q::kBlockCols; col < end; col += kTileCols<Q>) {
+    _tile_loadd(4, first->quants + col, sizeof(*first));
+    _tile_loadd(5, second->quants + col, sizeof(*second));
+    _tile_loadd(6, weights.unpacked.codes[col / 4], 64);
+    if constexpr (kTwoPlanes<Q>) {
+      _tile_loadd(7, weights.high[col / 4], 64);
+      _tile_dpbsud(0, 4, 6);
+      _tile_dpbssd(1, 4, 7);
+      _tile_dpbsud(2, 5, 6);
+      _tile_dpbssd(3, 5, 7);
+    } else {
+      _tile_dpbssd(0, 4, 6);
+      _tile_dpbssd(2, 5, 6);
+    }
+  }
+  _tile_stored(0, sums[0].low, 64);
+  _tile_stored(2, sums[1].low, 64);
+  if constexpr (kTwoPlanes<Q>) {
+    _tile_stored(1, sums[0].high, 64);
+    _tile_stored(3, sums[1].high, 64);
+  }
+}
+
+// y[row][0..15] += one block · row, from its sums from row `first` of the tile on.
+template <class Q>
+void add_sums(const UnpackedChunk<Q>& weights, size_t block, const TileSums& sums, size_t first,
+              const TileRows<Q>& rows) {
+  for (size_t row = 0; row < rows.n_rows; ++row) {
+    I32x16 totals[1] = {load_i32(sums.low[first + row])};
+    if constexpr (kTwoPlanes<Q>) totals[0] = join_sums(totals[0], load_i32(sums.high[first + row]));
+    F32x16 results[1] = {load(rows.y + 16 * row)};
+    add_totals<Q>(weights, block, rows.x + row, totals, results);
+    store(rows.y + 16 * row, results[0]);
+  }
+}
+
+// y[row][0..15] += one unpacked chunk · row. The tiles of rows have one height, so that one
+// configuration does for all: the last one may begin among the rows of the one before it, whose
+// sums are then made twice and used once.
+template <class Q>
+void add_chunk_to_tiles(const UnpackedChunk<Q>& weights, const TileStore& planes, size_t tile_rows,
+                        const TileRows<Q>& rows) {
+  TileSums sums[2];
+  for (size_t row = 0; row < rows.n_rows; row += 2 * tile_rows) {
+    const size_t second = row + tile_rows, left = rows.n_rows - second;
+    const TileRows<Q> to_first = {rows.x + row, tile_rows, rows.y + 16 * row};
+    const TileRows<Q> to_second = {rows.x + second, left < tile_rows ? left : tile_rows,
+                                   rows.y + 16 * second};
+    const size_t overlap = tile_rows - to_second.n_rows;
+    for (size_t block = 0; block < weights.n_blocks; ++block) {
+      sum_tiles<Q>(planes, block, to_first.x, to_second.x - overlap, sums);
+      add_sums(weights, block, sums[0], 0, to_first);
+      add_sums(weights, block, sums[1], overlap, to_second);
+    }
+  }
+}
+
+// The height of an even number of tiles for `n_rows` > 1 rows.
+constexpr size_t tile_height(size_t n_rows) {
+  const size_t n_tiles = 2 * ((n_rows + 31) / 32);
+  return (n_rows + n_tiles - 1) / n_tiles;
+}
+
+// At most kManyRows rows.
+template <class Q>
+void multiply_tiles(const std::byte* panel, size_t cols, const Activations& x, float* y,
+                    size_t y_stride) {
+  TileStore planes;
+  alignas(64) float results[kManyRows][16];
+  for (size_t row = 0; row < x.n_rows; ++row) store(results[row], set1(0));
+  const size_t tile_rows = tile_height(x.n_rows);
+  configure_for<Q>(tile_rows);
+  const auto* chunks = reinterpret_cast<const ChunkOf<Q>*>(x.chunks);
+  for (size_t c = 0; c * kChunkCols < cols; ++c, chunks += x.chunk_stride) {
+    const UnpackedChunk<Q> weights = unpack_chunk(PanelChunk<Q>(panel, cols, c), planes.unpacked);
+    make_planes<Q>(planes, weights.n_blocks);
+    add_chunk_to_tiles<Q>(weights, planes, tile_rows, {chunks, x.n_rows, results[0]});
+  }
+  _tile_release();
+  for (size_t row = 0; row < x.n_rows; ++row) store(y + row * y_stride, load(results[row]));
+}
+
+// Rows that are too few for tiles are the AVX-512 table's.
+template <class Q>
+void matmul_tiles(const std::byte* panel, size_t cols, const Activations& x, float* y,
+                  size_t y_stride) {
+  Activations rest = x;
+  while (rest.n_rows > kFewRows) {
+    const Activations rows = take_many_rows(rest);
+    multiply_tiles<Q>(panel, cols, rows, y, y_stride);
+    y += rows.n_rows * y_stride;
+  }
+  if (rest.n_rows != 0)
+    avx512_kernels().matmul[table_index(Q::kType)](panel, cols, rest, y, y_stride);
+}
+
+// Four products of whole tiles for each step, from registers.
+uint64_t peak_tiles(size_t n_steps) {
+  alignas(64) uint8_t bytes[16][64];
+  for (auto& row : bytes) store_bytes(row, set1_bytes(3));
+  TileConfig config;
+  for (size_t tile = 0; tile < 8; ++tile) config.set(tile, 16, 64);
+  configure_tiles(config);
+  finish_stores(bytes);
+  _tile_loadd(4, bytes, 64);
+  _tile_loadd(5, bytes, 64);
+  _tile_loadd(6, bytes, 64);
+  _tile_loadd(7, bytes, 64);
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  for (size_t step = 0; step < n_steps; ++step) {
+    _tile_dpbssd(0, 4, 6);
+    _tile_dpbssd(1, 4, 7);
+    _tile_dpbssd(2, 5, 6);
+    _tile_dpbssd(3, 5, 7);
+  }
+  _tile_release();
+  return n_steps * 4 * 2 * 16 * 16 * 64;
+}
+
+template <class Q>
+void use_tiles(KernelTable& table) {
+  table.matmul[table_index(Q::kType)] = matmul_tiles<Q>;
+}
+
+KernelTable make_tile_table() {
+  KernelTable table = avx512_kernels();
+  table.isa = Isa::kAmx;
+  use_tiles<CodesQ4_0>(table);
+  use_tiles<CodesQ4_1>(table);
+  use_tiles<CodesQ5_0>(table);
+  use_tiles<CodesQ5_1>(table);
+  use_tiles<CodesQ8_0>(table);
+  use_tiles<CodesQ2_K>(table);
+  use_tiles<CodesQ3_K>(table);
+  use_tiles<CodesQ4_K>(table);
+  use_tiles<CodesQ5_K>(table);
+  use_tiles<CodesQ6_K>(table);
+  use_tiles<CodesIQ4_NL>(table);
+  use_tiles<CodesIQ4_XS>(table);
+  table.peak_int8 = peak_tiles;
+  table.peak_int4 = peak_tiles;
+  return table;
+}

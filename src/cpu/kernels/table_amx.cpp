@@ -1,0 +1,39 @@
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "core/half.h"
+#include "cpu/kernels/activation_chunk.h"
+#include "cpu/kernels/intrinsics.h"
+#include "cpu/kernels/tables.h"
+#include "cpu/kernels/target_region.h"
+#include "cpu/panel_layout.h"
+#include "quant/blocks.h"
+
+MIXTRAL_TARGET_REGION_BEGIN(
+    "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,amx-tile,amx-int8")
+namespace mixtral::cpu {
+namespace {
+
+const KernelTable& avx512_kernels() { return avx512_table(); }
+
+// Each builds on the ones before it.
+// clang-format off
+#include "cpu/kernels/simd_avx512_float.h"
+#include "cpu/kernels/simd_avx512_int.h"
+#include "cpu/kernels/simd_amx.h"
+#include "cpu/kernels/codes-inl.h"
+#include "cpu/kernels/matmul-inl.h"
+#include "cpu/kernels/matmul_tiles-inl.h"
+// clang-format on
+
+}  // namespace
+
+const KernelTable& amx_table() {
+  static const KernelTable table = make_tile_table();
+  return table;
+}
+
+}  // namespace mixtral::cpu
+MIXTRAL_TARGET_REGION_END

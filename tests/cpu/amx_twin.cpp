@@ -1,0 +1,42 @@
+#include "cpu/amx_twin.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "core/half.h"
+#include "cpu/avx512_twin.h"
+#include "cpu/kernels/activation_chunk.h"
+#include "cpu/kernels/intrinsics.h"
+#include "cpu/kernels/target_region.h"
+#include "cpu/panel_layout.h"
+#include "quant/blocks.h"
+
+MIXTRAL_TARGET_REGION_BEGIN("avx2,fma,f16c")
+// clang-format off
+#include "cpu/avx512_instructions.h"
+#include "cpu/amx_instructions.h"
+
+namespace mixtral::cpu {
+namespace {
+
+const KernelTable& avx512_kernels() { return avx512_twin_table(); }
+
+#include "cpu/kernels/simd_avx512_float.h"
+#include "cpu/kernels/simd_avx512_int.h"
+#include "cpu/kernels/simd_amx.h"
+#include "cpu/kernels/codes-inl.h"
+#include "cpu/kernels/matmul-inl.h"
+#include "cpu/kernels/matmul_tiles-inl.h"
+// clang-format on
+
+}  // namespace
+
+const KernelTable& amx_twin_table() {
+  static const KernelTable table = make_tile_table();
+  return table;
+}
+
+}  // namespace mixtral::cpu
+MIXTRAL_TARGET_REGION_END
