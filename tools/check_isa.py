@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Looks into the object files of a Release build: one binary must run on every x86-64 processor.
 
-Usage: check_isa.py BUILD_FOLDER. Registers beyond the baseline (ymm, zmm, tmm, mask) may appear only in
-objects of src/cpu/kernels, which run after a question to the processor, and there never in a weak symbol:
-the linker keeps one copy of those, and code that runs anywhere might get it.
+Usage: check_isa.py BUILD_FOLDER. Registers beyond the baseline may appear only in the objects of
+src/cpu/kernels/table_*.cpp, which run after a question to the processor: ymm in all but the scalar one,
+zmm, mask and the upper sixteen in those for AVX-512 and AMX, tiles in that for AMX. And never in a weak
+symbol: the linker keeps one copy of those, and code that runs anywhere might get it.
 """
 
 import pathlib
@@ -13,21 +14,24 @@ import sys
 
 import repository
 
-WIDE = re.compile(r"%(?:[yzt]mm\d|k[0-7]\b)")
+ISAS = ("baseline", "avx2", "avx512", "amx")  # each has the registers of those before it
+REGISTERS = re.compile(r"%(?:(?P<amx>tmm\d)|(?P<avx512>zmm\d|k[0-7]\b|[xy]mm(?:1[6-9]|2\d|3[01])\b)|(?P<avx2>ymm\d))")
+TABLE = re.compile(r".*/cpu/kernels/table_(\w+)\.cpp\.o")
 FUNCTION = re.compile(r"^[0-9a-f]+ <(.+)>:$")
 WEAK = re.compile(r"^\S*\s+[WVu]\s+(\S+)$")
 
 
 def wide_functions(listing):
-    """Names of the functions in a disassembly that use wide registers, once each and in order."""
+    """The functions in a disassembly that use registers beyond the baseline, in order, each with the ISA it needs."""
     found, current = {}, None
     for line in listing.split("\n"):
         match = FUNCTION.match(line)
         if match:
             current = match.group(1)
-        elif current not in found and WIDE.search(line):
-            found[current] = True
-    return list(found)
+            continue
+        for register in REGISTERS.finditer(line):
+            found[current] = max(found.get(current, 0), ISAS.index(register.lastgroup))
+    return {name: ISAS[level] for name, level in found.items()}
 
 
 def weak_symbols(listing):
@@ -38,12 +42,14 @@ def output_of(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True, errors="replace").stdout
 
 
-def check_object(path, is_kernel, findings):
+def check_object(path, findings):
+    table = TABLE.fullmatch(path.as_posix())
+    allowed = ISAS.index(table.group(1)) if table and table.group(1) in ISAS else 0
     wide = wide_functions(output_of("objdump", "-d", "--no-show-raw-insn", path))
-    weak = weak_symbols(output_of("nm", path)) if wide and is_kernel else set()
-    for name in wide:
-        if not is_kernel:
-            findings.add(path, 1, f"{name} uses wide registers: such code belongs into src/cpu/kernels, inside a target region")
+    weak = weak_symbols(output_of("nm", path)) if wide else set()
+    for name, isa in wide.items():
+        if ISAS.index(isa) > allowed:
+            findings.add(path, 1, f"{name} uses registers of {isa}: such code belongs into src/cpu/kernels/table_{isa}.cpp, inside its target region")
         elif name in weak:
             findings.add(path, 1, f"weak symbol {name} uses wide registers: give it internal linkage, or keep it out of the target region")
 
@@ -56,7 +62,7 @@ def main():
     if not objects:
         sys.exit(f"{sys.argv[1]}: no object files of src/; build first")
     for path in objects:
-        check_object(path, "/cpu/kernels/" in path.as_posix(), findings)
+        check_object(path, findings)
     return findings.report()
 
 

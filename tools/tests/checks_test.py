@@ -179,8 +179,15 @@ class CheckersTest(unittest.TestCase):
         self.assertIn("weak symbol _Z1fPf uses wide registers", self.run_check_isa().stdout)
         self.compile("cpu/plain.cpp.o", wide.format(""))
         result = self.run_check_isa()
-        self.assertIn("plain.cpp.o:1: _Z1fPf uses wide registers: such code belongs", result.stdout)
+        self.assertIn("plain.cpp.o:1: _Z1fPf uses registers of avx2: such code belongs", result.stdout)
         self.assertEqual(result.returncode, 1)
+        self.compile("cpu/plain.cpp.o", "")
+        self.compile("cpu/kernels/table_avx2.cpp.o", "")
+        tiles = 'void f(void) { __asm__("tilerelease"); __asm__("tilezero %tmm1"); }\n'
+        self.compile("cpu/kernels/table_amx.cpp.o", tiles)
+        self.assertEqual(self.run_check_isa().returncode, 0)
+        self.compile("cpu/kernels/table_avx512.cpp.o", tiles)
+        self.assertIn("table_avx512.cpp.o:1: _Z1fv uses registers of amx", self.run_check_isa().stdout)
 
     def test_format(self):
         with contextlib.suppress(FileNotFoundError):  # clang-format itself is check.sh's business
@@ -204,7 +211,10 @@ class PartsTest(unittest.TestCase):
 
     def test_wide_functions(self):
         listing = "0000 <_Z1av>:\n  mov %xmm0,%xmm1\n0010 <_Z1bv>:\n  vaddps %ymm0,%ymm1,%ymm2\n  tdpbssd %tmm0,%tmm1,%tmm2\n"
-        self.assertEqual(check_isa.wide_functions(listing), ["_Z1bv"])
+        self.assertEqual(check_isa.wide_functions(listing), {"_Z1bv": "amx"})
+        registers = {"%ymm15": "avx2", "%ymm16": "avx512", "%xmm31": "avx512", "%zmm0": "avx512", "%k1": "avx512", "%tmm7": "amx"}
+        for register, isa in registers.items():
+            self.assertEqual(check_isa.wide_functions(f"0000 <f>:\n  op {register},{register}\n"), {"f": isa})
 
     def test_weak_symbols(self):
         self.assertEqual(check_isa.weak_symbols("0000 W _Z1av\n0010 T _Z1bv\n     U _Z1cv\n"), {"_Z1av"})

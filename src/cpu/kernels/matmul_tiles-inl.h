@@ -10,14 +10,15 @@
 //   blocks of 256:  sub-blocks have integer scales of their own. To keep the sums of a whole block
 //                   in tiles, codes are multiplied with their scales while unpacking; the products
 //                   have up to 13 bits, so their bytes make two tiles of 64 columns, one low and
-//                   one high, with sums of their own.
+//                   one high, with sums of their own. Those of Q2_K fit one byte.
 //
 // Rows are multiplied two tiles at a time: four sums under way hide the latency of a product.
 
+// A code of Q2_K times its scale is 45 at most.
 template <class Q>
-constexpr bool kTwoPlanes = Q::kBlockCols == kChunkCols;
+constexpr bool kTwoPlanes = Q::kHasScales&& Q::kType != Type::kQ2_K;
 template <class Q>
-constexpr size_t kTileCols = kTwoPlanes<Q> ? 64 : 32;
+constexpr size_t kTileCols = Q::kBlockCols == 32 ? 32 : 64;
 
 struct TileStore {
   UnpackedStore unpacked;
@@ -42,11 +43,11 @@ template <class Q>
 void make_planes(TileStore& chunk, size_t n_blocks) {
   for (size_t unit = 0; unit < n_blocks * Q::kBlockCols / 4; ++unit) {
     uint8_t* low = chunk.unpacked.codes[unit];
-    if constexpr (kTwoPlanes<Q>) {
+    if constexpr (Q::kHasScales) {
       const I32x16 scale = load_i32(chunk.unpacked.scales[unit * 4 / Q::kSubCols]);
       const BytePlanes planes = scaled_planes(load_bytes(low), scale, Q::kZero);
       store_bytes(low, planes.low);
-      store_bytes(chunk.high[unit], planes.high);
+      if constexpr (kTwoPlanes<Q>) store_bytes(chunk.high[unit], planes.high);
     } else if constexpr (Q::kZero != 0) {
       store_bytes(low, minus_zero(load_bytes(low), Q::kZero));
     }
