@@ -32,6 +32,7 @@ std::vector<std::string> KernelList::lines() const {
     }
   }
   std::vector<std::string> texts;
+  texts.reserve(lines.size());
   for (const Line& line : lines) {
     texts.push_back(
         fmt::format("{} {}: {}", type_name(line.first->type), line.roles, line.first->kernel));
