@@ -38,5 +38,12 @@ const KernelTable& amx_twin_table() {
   return table;
 }
 
+bool twin_tiles_are_released() {
+  for (size_t i = 0; i < 8; ++i) {
+    if (twin::tile(i).n_rows != 0) return false;
+  }
+  return true;
+}
+
 }  // namespace mixtral::cpu
 MIXTRAL_TARGET_REGION_END

@@ -8,5 +8,7 @@ namespace mixtral::cpu {
 
 /// Needs AVX2, as avx512_twin_table() does.
 const KernelTable& amx_twin_table();
+/// True if no tile register of this thread is configured, as kernels must leave them.
+bool twin_tiles_are_released();
 
 }  // namespace mixtral::cpu

@@ -203,6 +203,18 @@ TEST(AmxTable, DiffersFromAvx512InManyRowsOfQuantisedTypesOnly) {
   EXPECT_EQ(amx.attention, avx512.attention);
 }
 
+TEST(AmxTable, LeavesNoTilesConfigured) {
+  if (!isa_supported(Isa::kAvx2)) GTEST_SKIP() << "no twins without AVX2";
+  const KernelTable& table = amx_twin_table();
+  Random random(9);
+  const TestPanel panel(random, Type::kQ4_K, 16, 256);
+  const TestActivations x(ActivationFormat::kQ8x256, 256, 20, random_floats(random, 20 * 256));
+  multiply(table.matmul[table_index(Type::kQ4_K)], panel, x.view);
+  EXPECT_TRUE(twin_tiles_are_released());
+  table.peak_int8(1);
+  EXPECT_TRUE(twin_tiles_are_released());
+}
+
 TEST(ActivationFormat, FollowsTheBlocksOfTheType) {
   for (const TypeInfo& info : all_types()) {
     const ActivationFormat expected = info.block_size == 1    ? ActivationFormat::kF32
