@@ -16,7 +16,7 @@
 
 // A code of Q2_K times its scale is 45 at most.
 template <class Q>
-constexpr bool kTwoPlanes = Q::kHasScales&& Q::kType != Type::kQ2_K;
+constexpr bool kTwoPlanes = Q::kHasScales && (Q::kType != Type::kQ2_K);
 template <class Q>
 constexpr size_t kTileCols = Q::kBlockCols == 32 ? 32 : 64;
 
@@ -133,7 +133,9 @@ void add_chunk_to_tiles(const UnpackedChunk<Q>& weights, const TileStore& planes
   }
 }
 
-// The height of an even number of tiles for `n_rows` > 1 rows.
+// The height of an even number of tiles for `n_rows` > 1 rows. Up to 224 of them leave no tile
+// without rows of its own.
+static_assert(kManyRows <= 224);
 constexpr size_t tile_height(size_t n_rows) {
   const size_t n_tiles = 2 * ((n_rows + 31) / 32);
   return (n_rows + n_tiles - 1) / n_tiles;
