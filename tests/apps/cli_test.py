@@ -304,18 +304,20 @@ class Info(Case):
         self.assertIn("w_gate", [kernel["role"] for kernel in info["kernels"]])
 
     def test_kernels_are_those_of_the_instruction_set(self):
-        q8_0 = str(WORK / "kernels-q8_0.gguf")
-        self.good("convert", "-m", MODEL, "-o", q8_0, "--type", "q8_0")
-        info = self.json_of("info", "-m", q8_0, "--isa", "scalar", "--json")
+        model = golden("gguf/mixtral-Q4_K_M.gguf")
+        info = self.json_of("info", "-m", model, "--isa", "scalar", "--json")
         kernels = {kernel["role"]: (kernel["type"], kernel["kernel"]) for kernel in info["kernels"]}
-        self.assertEqual(kernels["w_down"], ("Q8_0", "scalar int8, scale per 32"))
+        self.assertEqual(kernels["w_down"], ("Q6_K", "scalar int8, scale per 256"))
+        self.assertEqual(kernels["wk"], ("Q8_0", "scalar int8, scale per 32"))
         self.assertEqual(kernels["output norm"], ("F32", "scalar f32"))
-        exact = self.json_of("info", "-m", q8_0, "--isa", "scalar", "--exact", "--json")
+        exact = self.json_of("info", "-m", model, "--isa", "scalar", "--exact", "--json")
         self.assertEqual({kernel["kernel"] for kernel in exact["kernels"]}, {"scalar f32"})
-        notes = self.good("generate", "-m", q8_0, "--isa", "scalar", "-v", "--ids", "1", "-n", "1").stderr.decode()
-        line, = (line for line in notes.splitlines() if "w_gate" in line)
-        self.assertRegex(line, r"Q8_0 .*w_gate, w_up, w_down.*: scalar int8, scale per 32$")
-        self.assertNotIn("w_gate", self.good("generate", "-m", q8_0, "--ids", "1", "-n", "1").stderr.decode())
+
+    def test_kernels_are_notes_of_a_verbose_command(self):
+        command = ("generate", "-m", golden("gguf/mixtral-Q4_K_M.gguf"), "--isa", "scalar", "--ids", "1", "-n", "1")
+        notes = self.good(*command, "-v").stderr.decode().splitlines()
+        self.assertIn("Q6_K w_down, output: scalar int8, scale per 256", notes)
+        self.assertNotIn("w_down", self.good(*command).stderr.decode())
 
     def test_text(self):
         text = self.good("info", "-m", MODEL, "--tensors").stdout.decode()
