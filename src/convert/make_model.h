@@ -28,9 +28,10 @@ struct RandomModelOptions {
 };
 
 /// Normal weights scaled so that activations neither grow nor vanish, routers of zero mean so that
-/// all experts are used alike (without skew), and a synthetic vocabulary. The same numbers give the same bytes.
-/// Blocks are drawn from pools quantised beforehand, so writing runs at the speed of the disk.
-/// Fails with kBadInput if the config contradicts itself or its vocabulary cannot be made.
+/// all experts are used alike (without skew), and a synthetic vocabulary. The same numbers give the
+/// same bytes. Blocks are drawn from pools quantised beforehand, so writing runs at the speed of
+/// the disk. Fails with kBadInput if the config contradicts itself or its vocabulary cannot be
+/// made.
 Result<ModelSource> make_random_model(const RandomModelOptions& options);
 
 }  // namespace mixtral
