@@ -48,8 +48,8 @@ Status check_output_path(const std::string& path);
 /// system does not say how much there is, nothing fails.
 Status check_disk_space(const std::string& path, uint64_t n_bytes);
 
-/// Makes every write to an OutputFile fail with kCancelled from now on, so that what is half written
-/// goes away as after any failure. For signal handlers. False if no OutputGuard exists.
+/// Makes every write to an OutputFile fail with kCancelled from now on, so that what is half
+/// written goes away as after any failure. For signal handlers. False if no OutputGuard exists.
 bool cancel_output_files();
 
 /// Exists as long as there is something half written that has to go away.
