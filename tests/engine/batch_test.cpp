@@ -147,13 +147,14 @@ TEST_P(RandomBatches, GiveTheBitsThatEachSequenceGetsAlone) {
 }
 
 TEST_P(RandomBatches, AllocateNothingInAStep) {
+  if (!n_allocations()) GTEST_SKIP() << "ThreadSanitizer has operators of its own";
   Batches batches(path_, GetParam(), 2, 3);
   const std::vector<int32_t> ids(12, 7);
   const std::span<const int32_t> span(ids);
   const std::vector<std::pair<size_t, std::span<const int32_t>>> parts = {
       {0, span}, {1, span.first(1)}, {2, span.first(1)}};
   batches.step(parts);
-  const size_t before = n_allocations();
+  const auto before = n_allocations();
   batches.step(parts);
   EXPECT_EQ(n_allocations(), before);
 }
