@@ -172,8 +172,7 @@ void attend_page(const AttentionTile& t, const Span& span) {
     const Span positions = {page_first + at, page_first + at + 16};
     const Span part = overlap(span, positions);
     if (part.empty()) continue;
-    widen_values(layout, values, at, part.first - page_first, part.end - page_first, t.padded_dim,
-                 t.tile);
+    widen_values(layout, values, at, part.first - page_first, part.end - page_first, t.tile);
     add_values_from<kQueryTile>(t, 0, at, positions);
   }
 }

@@ -94,13 +94,14 @@ void widen_keys_of(const KvLayout& layout, const std::byte* keys, size_t place, 
   }
 }
 
-// Values of places [first, end) of a page, to tile [16, padded_dim], whose first row is place
-// `origin`.
+// Values of places [first, end) of a page, to tile [16, head_dim up to a multiple of 16], whose
+// first row is place `origin`.
 template <KvType Type>
 void widen_values_of(const KvLayout& layout, const std::byte* values, size_t origin, size_t first,
-                     size_t end, size_t padded_dim, float* tile) {
+                     size_t end, float* tile) {
   const std::byte* scales = values + layout.numbers_bytes();
-  const size_t n = layout.head_dim, per_head = layout.scales_per_head();
+  const size_t n = layout.head_dim, padded_dim = (n + 15) / 16 * 16;
+  const size_t per_head = layout.scales_per_head();
   for (size_t place = first; place < end; ++place) {
     float* row = tile + (place - origin) * padded_dim;
     for (size_t d = 0; d < n; d += 16) {
@@ -126,10 +127,10 @@ void widen_keys(const KvLayout& layout, const std::byte* keys, size_t place, flo
 }
 
 void widen_values(const KvLayout& layout, const std::byte* values, size_t origin, size_t first,
-                  size_t end, size_t padded_dim, float* tile) {
+                  size_t end, float* tile) {
   const auto widen = layout.type == KvType::kF16    ? widen_values_of<KvType::kF16>
                      : layout.type == KvType::kBF16 ? widen_values_of<KvType::kBF16>
                      : layout.type == KvType::kQ8_0 ? widen_values_of<KvType::kQ8_0>
                                                     : widen_values_of<KvType::kF32>;
-  widen(layout, values, origin, first, end, padded_dim, tile);
+  widen(layout, values, origin, first, end, tile);
 }
