@@ -126,7 +126,7 @@ std::string answer_json(const std::vector<int32_t>& prompt_ids, const Generation
   return out.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-tl::unexpected<Error> with_context_hint(Error error) {
+tl::unexpected<Error> with_hint_at_option(Error error) {
   if (error.code == ErrorCode::kTooLarge) error.message += " (--context makes room for more)";
   return tl::unexpected(std::move(error));
 }
@@ -146,7 +146,7 @@ Status run(const Options& options, const AppContext& context) {
     write_out(tokenizer != nullptr ? token.text : fmt::format("{} ", token.token.id));
   };
   auto generated = engine->generate(prompt.ids, generate, print);
-  if (!generated) return with_context_hint(std::move(generated).error());
+  if (!generated) return with_hint_at_option(std::move(generated).error());
   const Generation& generation = *generated;
   write_out(options.json ? answer_json(prompt.ids, generation, options, tokenizer) : "\n");
   context.note(dim(timing_line(generation.timings), stderr));

@@ -43,7 +43,7 @@ CLI::Option* add_chat_template_option(CLI::App& command, std::string& name) {
   return command
       .add_option("--chat-template", name,
                   "mistral, chatml or llama-2 (default: what the checkpoint says)")
-      ->check(CLI::IsMember({"mistral", "chatml", "llama-2"}))
+      ->check(CLI::IsMember(chat_format_names()))
       ->type_name("NAME");
 }
 

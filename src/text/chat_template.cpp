@@ -174,6 +174,12 @@ std::string_view chat_format_name(ChatFormat format) {
   return "unknown";
 }
 
+std::vector<std::string_view> chat_format_names() {
+  std::vector<std::string_view> names;
+  for (const FormatName& known : kFormatNames) names.push_back(known.name);
+  return names;
+}
+
 Result<ChatFormat> chat_format_from_name(std::string_view name) {
   for (const FormatName& known : kFormatNames) {
     if (known.name == name) return known.format;

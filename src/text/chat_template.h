@@ -34,6 +34,8 @@ enum class ChatFormat {
 
 /// "mistral", "chatml" or "llama-2".
 std::string_view chat_format_name(ChatFormat format);
+/// All of them.
+std::vector<std::string_view> chat_format_names();
 /// The error for unknown names lists the choices.
 Result<ChatFormat> chat_format_from_name(std::string_view name);
 

@@ -8,24 +8,11 @@
 #include "ops/reference.h"
 #include "support/golden.h"
 #include "support/model_runner.h"
+#include "support/small_mixtral.h"
 #include "text/tokenizer.h"
 
 namespace mixtral::testing {
 namespace {
-
-ModelConfig small_mixtral() {
-  return {.dim = 256,
-          .n_layers = 2,
-          .n_heads = 8,
-          .n_kv_heads = 2,
-          .head_dim = 32,
-          .hidden_dim = 512,
-          .n_experts = 8,
-          .n_experts_per_token = 2,
-          .vocab_size = 600,
-          .context_len = 512,
-          .rope_theta = 1e6};
-}
 
 const TypeMix* mix_of(std::string_view name) {
   const auto mix = type_mix_from_name(name);

@@ -11,25 +11,13 @@
 #include "engine/kv_cache.h"
 #include "model/transformer.h"
 #include "support/golden.h"
+#include "support/small_mixtral.h"
 
 namespace mixtral::testing {
 namespace {
 
 constexpr size_t kMaxRows = 40;
 constexpr size_t kContext = 160;
-
-ModelConfig small_mixtral() {
-  return {.dim = 256,
-          .n_layers = 2,
-          .n_heads = 8,
-          .n_kv_heads = 2,
-          .head_dim = 32,
-          .hidden_dim = 512,
-          .n_experts = 8,
-          .n_experts_per_token = 2,
-          .vocab_size = 600,
-          .context_len = 512};
-}
 
 // A model on one backend, with caches for several sequences.
 class Batches {

@@ -195,3 +195,9 @@ struct CodesQ6_K : Codes<Type::kQ6_K, 6, 32, 16, 128, Mins::kNone> {
     }
   }
 };
+
+// Every type of above, for tables of kernels.
+template <class... Q>
+struct CodesList {};
+using AllCodes = CodesList<CodesQ4_0, CodesQ4_1, CodesQ5_0, CodesQ5_1, CodesQ8_0, CodesQ2_K,
+                           CodesQ3_K, CodesQ4_K, CodesQ5_K, CodesQ6_K, CodesIQ4_NL, CodesIQ4_XS>;

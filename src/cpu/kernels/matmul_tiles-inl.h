@@ -200,26 +200,15 @@ uint64_t peak_tiles(size_t n_steps) {
   return n_steps * 4 * 2 * 16 * 16 * 64;
 }
 
-template <class Q>
-void use_tiles(KernelTable& table) {
-  table.matmul[table_index(Q::kType)] = matmul_tiles<Q>;
+template <class... Q>
+void use_tiles(CodesList<Q...>, KernelTable& table) {
+  ((table.matmul[table_index(Q::kType)] = matmul_tiles<Q>), ...);
 }
 
 KernelTable make_tile_table() {
   KernelTable table = avx512_kernels();
   table.isa = Isa::kAmx;
-  use_tiles<CodesQ4_0>(table);
-  use_tiles<CodesQ4_1>(table);
-  use_tiles<CodesQ5_0>(table);
-  use_tiles<CodesQ5_1>(table);
-  use_tiles<CodesQ8_0>(table);
-  use_tiles<CodesQ2_K>(table);
-  use_tiles<CodesQ3_K>(table);
-  use_tiles<CodesQ4_K>(table);
-  use_tiles<CodesQ5_K>(table);
-  use_tiles<CodesQ6_K>(table);
-  use_tiles<CodesIQ4_NL>(table);
-  use_tiles<CodesIQ4_XS>(table);
+  use_tiles(AllCodes(), table);
   table.peak_int8 = peak_tiles;
   table.peak_int4 = peak_tiles;
   return table;

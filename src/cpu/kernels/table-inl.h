@@ -1,10 +1,10 @@
 // One KernelTable of everything above. Included by table_*.cpp inside their anonymous namespace and
 // target region.
 
-template <class Q>
-constexpr void add_quantised(KernelTable& table) {
-  table.matmul[table_index(Q::kType)] = matmul<Q>;
-  table.widen[table_index(Q::kType)] = widen<Q>;
+template <class... Q>
+constexpr void add_quantised(CodesList<Q...>, KernelTable& table) {
+  ((table.matmul[table_index(Q::kType)] = matmul<Q>), ...);
+  ((table.widen[table_index(Q::kType)] = widen<Q>), ...);
 }
 
 template <class P>
@@ -19,18 +19,7 @@ constexpr KernelTable make_table(Isa isa) {
   add_float<ColumnsF32>(Type::kF32, table);
   add_float<ColumnsF16>(Type::kF16, table);
   add_float<ColumnsBF16>(Type::kBF16, table);
-  add_quantised<CodesQ4_0>(table);
-  add_quantised<CodesQ4_1>(table);
-  add_quantised<CodesQ5_0>(table);
-  add_quantised<CodesQ5_1>(table);
-  add_quantised<CodesQ8_0>(table);
-  add_quantised<CodesQ2_K>(table);
-  add_quantised<CodesQ3_K>(table);
-  add_quantised<CodesQ4_K>(table);
-  add_quantised<CodesQ5_K>(table);
-  add_quantised<CodesQ6_K>(table);
-  add_quantised<CodesIQ4_NL>(table);
-  add_quantised<CodesIQ4_XS>(table);
+  add_quantised(AllCodes(), table);
   table.matmul_widened = matmul_widened;
   table.quantise = quantise;
   table.rms_norm = rms_norm;
