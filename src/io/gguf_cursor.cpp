@@ -17,18 +17,18 @@ constexpr uint64_t kMaxHeaderBytes = 256 << 20;
 
 }  // namespace
 
-uint64_t GgufCursor::limit() const { return std::min(file_.size(), kMaxHeaderBytes); }
+uint64_t GgufCursor::limit() const { return std::min(end_, kMaxHeaderBytes); }
 
 Status GgufCursor::check_room(uint64_t count, uint64_t item_bytes) const {
   if ((CheckedSize(count) * CheckedSize(item_bytes)).fits(remaining())) return {};
-  if (file_.size() > kMaxHeaderBytes) {
+  if (end_ > kMaxHeaderBytes) {
     return fail(ErrorCode::kTooLarge,
                 "{} items of at least {} bytes at byte {}, expected a header of at most {} bytes",
                 count, item_bytes, position_, kMaxHeaderBytes);
   }
   return fail(ErrorCode::kBadInput,
-              "{} items of at least {} bytes at byte {}, but the file ends at byte {}", count,
-              item_bytes, position_, file_.size());
+              "{} items of at least {} bytes at byte {}, but the {} ends at byte {}", count,
+              item_bytes, position_, end_ < file_.size() ? "header" : "file", end_);
 }
 
 Status GgufCursor::read(std::span<std::byte> out) {

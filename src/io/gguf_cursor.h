@@ -1,6 +1,7 @@
-// Reads a GGUF header front to back, a chunk at a time, and never beyond the file.
+// Reads a header front to back, a chunk at a time, and never beyond its end.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -11,12 +12,14 @@
 
 namespace mixtral {
 
-/// Little-endian values from the front of a file. Nothing is allocated for a length before the file
-/// is known to have that many bytes. Messages name the byte; the caller adds file and field.
+/// Little-endian values from a file or a part of it. Nothing is allocated for a length before that
+/// many bytes are known to be there. Messages name the byte; the caller adds file and field.
 class GgufCursor {
  public:
-  /// `file` must outlive the cursor.
-  explicit GgufCursor(const InputFile& file) : file_(file) {}
+  /// `file` must outlive the cursor. It reads from byte `begin` on, up to byte `end` or the end of
+  /// the file.
+  explicit GgufCursor(const InputFile& file, uint64_t begin = 0, uint64_t end = UINT64_MAX)
+      : file_(file), position_(begin), end_(std::min(end, file.size())) {}
 
   uint64_t position() const { return position_; }
   uint64_t remaining() const { return limit() - position_; }
@@ -36,7 +39,7 @@ class GgufCursor {
   Status fill();
 
   const InputFile& file_;
-  uint64_t position_ = 0;
+  uint64_t position_, end_;
   std::vector<std::byte> chunk_;
   uint64_t chunk_begin_ = 0;
 };

@@ -1,10 +1,9 @@
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <numeric>
 #include <unordered_set>
 
 #include "io/gguf.h"
+#include "io/gguf_encoder.h"
 #include "io/gguf_header.h"
 #include "io/quoted.h"
 
@@ -12,75 +11,6 @@ namespace mixtral {
 namespace {
 
 constexpr uint32_t kVersion = 3;
-
-// Ids of metadata types (GGUF specification, gguf_metadata_value_type). The wider of two that hold
-// one kind of number has the greater id.
-constexpr uint32_t kUint32 = 4, kInt32 = 5, kFloat32 = 6, kBool = 7, kString = 8, kArray = 9,
-                   kUint64 = 10, kInt64 = 11, kFloat64 = 12;
-
-// Readers ask for numbers of 32 bits; 64 are used only for values that need them.
-uint32_t stored_type(uint64_t value) {
-  return value <= std::numeric_limits<uint32_t>::max() ? kUint32 : kUint64;
-}
-uint32_t stored_type(int64_t value) {
-  return value == static_cast<int32_t>(value) ? kInt32 : kInt64;
-}
-uint32_t stored_type(double value) {
-  const bool too_large =
-      std::isfinite(value) && std::abs(value) > double{std::numeric_limits<float>::max()};
-  return too_large ? kFloat64 : kFloat32;
-}
-uint32_t stored_type(bool) { return kBool; }
-uint32_t stored_type(const std::string&) { return kString; }
-
-// Appends the values of a header.
-class HeaderBytes {
- public:
-  template <class T>
-  void put(T value) {
-    bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);
-  }
-  void put_string(std::string_view text) {
-    put(uint64_t{text.size()});
-    bytes_ += text;
-  }
-
-  // One metadata value with its type before it, for std::visit.
-  template <class T>
-  void operator()(const T& value) {
-    put(stored_type(value));
-    put_stored(stored_type(value), value);
-  }
-  template <class T>
-  void operator()(const std::vector<T>& values) {
-    uint32_t type = stored_type(T{});
-    for (const T& value : values) type = std::max(type, stored_type(value));
-    put(kArray);
-    put(type);
-    put(uint64_t{values.size()});
-    for (const T& value : values) put_stored(type, value);
-  }
-
-  std::span<const std::byte> bytes() const { return std::as_bytes(std::span(bytes_)); }
-
- private:
-  void put_stored(uint32_t, bool value) { put(static_cast<uint8_t>(value)); }
-  void put_stored(uint32_t, const std::string& value) { put_string(value); }
-  void put_stored(uint32_t type, uint64_t value) {
-    if (type == kUint64) return put(value);
-    put(static_cast<uint32_t>(value));
-  }
-  void put_stored(uint32_t type, int64_t value) {
-    if (type == kInt64) return put(value);
-    put(static_cast<int32_t>(value));
-  }
-  void put_stored(uint32_t type, double value) {
-    if (type == kFloat64) return put(value);
-    put(static_cast<float>(value));
-  }
-
-  std::string bytes_;
-};
 
 // The bytes of each tensor, all of them checked.
 Result<std::vector<uint64_t>> check_tensors(const std::vector<GgufTensorInfo>& tensors) {
@@ -99,16 +29,15 @@ Result<std::vector<uint64_t>> check_tensors(const std::vector<GgufTensorInfo>& t
   return sizes;
 }
 
-HeaderBytes build_header(const GgufMetadata& metadata, const std::vector<GgufTensorInfo>& tensors,
+GgufEncoder build_header(const GgufMetadata& metadata, const std::vector<GgufTensorInfo>& tensors,
                          const std::vector<uint64_t>& sizes, uint64_t alignment) {
-  HeaderBytes header;
+  GgufEncoder header(FloatWidth::kNarrow);
   for (const char c : {'G', 'G', 'U', 'F'}) header.put(c);
   header.put(kVersion);
   header.put(uint64_t{tensors.size()});
   header.put(uint64_t{metadata.items().size()});
   for (const auto& [key, value] : metadata.items()) {
-    header.put_string(key);
-    std::visit(header, value);
+    header.put_key(key, value);
   }
   uint64_t offset = 0;
   for (size_t i = 0; i < tensors.size(); ++i) {
@@ -132,7 +61,7 @@ Result<GgufWriter> GgufWriter::create(const std::string& path, const GgufMetadat
   const Result<uint64_t> alignment = gguf_alignment(metadata);
   if (!alignment) return with_context(alignment.error(), path);
   MIXTRAL_TRY(OutputFile file, OutputFile::create(path));
-  const HeaderBytes header = build_header(metadata, tensors, *sizes, *alignment);
+  const GgufEncoder header = build_header(metadata, tensors, *sizes, *alignment);
   MIXTRAL_TRY(check_disk_space(
       path, std::accumulate(sizes->begin(), sizes->end(), uint64_t{header.bytes().size()})));
   MIXTRAL_TRY(file.write(header.bytes()));

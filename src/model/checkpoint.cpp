@@ -159,7 +159,7 @@ Result<Checkpoint> Checkpoint::open(const std::string& path) {
   switch (checkpoint.kind_) {
     case CheckpointKind::kGguf: {
       MIXTRAL_TRY(GgufFile file, GgufFile::open(path));
-      MIXTRAL_TRY(checkpoint.config_, read_gguf_config(path, file));
+      MIXTRAL_TRY(checkpoint.config_, read_gguf_config(path, file.metadata, file.tensors));
       checkpoint.metadata_ = std::move(file.metadata);
       checkpoint.tensors_ = std::move(file.tensors);
       break;

@@ -11,8 +11,10 @@
 
 namespace mixtral {
 
-/// From the keys "llama.*". `vocab_size` comes from the token list if its own key is missing.
-Result<ModelConfig> read_gguf_config(const std::string& path, const GgufFile& file);
+/// From the keys "llama.*" of a GGUF file or a packed model. `vocab_size` comes from the token list
+/// if its own key is missing.
+Result<ModelConfig> read_gguf_config(const std::string& path, const GgufMetadata& metadata,
+                                     const TensorTable& tensors);
 
 /// From a Hugging Face folder's config.json, which lies at `path`. Adds what is odd but not wrong
 /// to `warnings`.

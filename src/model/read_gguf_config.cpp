@@ -42,29 +42,31 @@ class Keys {
 };
 
 // Variants of the architecture that would compute something else than we do.
-Status refuse_variants(const std::string& path, const GgufFile& file) {
-  MIXTRAL_TRY(const auto architecture, file.metadata.get_string("general.architecture"));
+Status refuse_variants(const std::string& path, const GgufMetadata& metadata,
+                       const TensorTable& tensors) {
+  MIXTRAL_TRY(const auto architecture, metadata.get_string("general.architecture"));
   if (architecture.value_or("") != "llama") {
     return fail(
         ErrorCode::kUnsupported,
         "{}: general.architecture is '{}', expected 'llama' (Mixtral, Mistral 7B, Llama 1 and 2)",
         path, architecture.value_or("(missing)"));
   }
-  MIXTRAL_TRY(const auto scaling, file.metadata.get_string("llama.rope.scaling.type"));
+  MIXTRAL_TRY(const auto scaling, metadata.get_string("llama.rope.scaling.type"));
   if (scaling && *scaling != "none") {
     return fail(ErrorCode::kUnsupported, "{}: llama.rope.scaling.type is '{}', expected none", path,
                 *scaling);
   }
-  if (file.tensors.find("rope_freqs.weight") != nullptr) {
+  if (tensors.find("rope_freqs.weight") != nullptr) {
     return fail(ErrorCode::kUnsupported,
                 "{}: tensor rope_freqs.weight (scaled rotary embedding) is unsupported", path);
   }
   return {};
 }
 
-Result<size_t> vocabulary_size(const std::string& path, const GgufFile& file) {
-  MIXTRAL_TRY(const auto* tokens, file.metadata.get_strings("tokenizer.ggml.tokens"));
-  MIXTRAL_TRY(const auto declared, file.metadata.get_u64("llama.vocab_size"));
+Result<size_t> vocabulary_size(const std::string& path, const GgufMetadata& metadata,
+                               const TensorTable& tensors) {
+  MIXTRAL_TRY(const auto* tokens, metadata.get_strings("tokenizer.ggml.tokens"));
+  MIXTRAL_TRY(const auto declared, metadata.get_u64("llama.vocab_size"));
   if (declared && tokens != nullptr && *declared != tokens->size()) {
     return fail(ErrorCode::kBadInput,
                 "{}: llama.vocab_size is {}, but tokenizer.ggml.tokens has {}", path, *declared,
@@ -72,15 +74,16 @@ Result<size_t> vocabulary_size(const std::string& path, const GgufFile& file) {
   }
   if (declared) return *declared;
   if (tokens != nullptr) return tokens->size();
-  const TensorEntry* embedding = file.tensors.find("token_embd.weight");
+  const TensorEntry* embedding = tensors.find("token_embd.weight");
   return embedding == nullptr ? 0 : embedding->shape.front();
 }
 
 }  // namespace
 
-Result<ModelConfig> read_gguf_config(const std::string& path, const GgufFile& file) {
-  MIXTRAL_TRY(refuse_variants(path, file));
-  Keys keys(path, file.metadata);
+Result<ModelConfig> read_gguf_config(const std::string& path, const GgufMetadata& metadata,
+                                     const TensorTable& tensors) {
+  MIXTRAL_TRY(refuse_variants(path, metadata, tensors));
+  Keys keys(path, metadata);
   ModelConfig config;
   config.dim = keys.required("embedding_length");
   config.n_layers = keys.required("block_count");
@@ -105,8 +108,8 @@ Result<ModelConfig> read_gguf_config(const std::string& path, const GgufFile& fi
         "{}: llama.rope.dimension_count is {} and value length {}, expected the head dimension {}",
         path, rotated, value_length, config.head_dim);
   }
-  MIXTRAL_TRY(config.vocab_size, vocabulary_size(path, file));
-  config.tied_embeddings = file.tensors.find("output.weight") == nullptr;
+  MIXTRAL_TRY(config.vocab_size, vocabulary_size(path, metadata, tensors));
+  config.tied_embeddings = tensors.find("output.weight") == nullptr;
   MIXTRAL_TRY(validate(config, path));
   return config;
 }
