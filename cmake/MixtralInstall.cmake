@@ -19,4 +19,5 @@ configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/mixtralConfig.cmake.in
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/mixtralConfigVersion.cmake
   COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/mixtralConfig.cmake ${PROJECT_BINARY_DIR}/mixtralConfigVersion.cmake
+  ${PROJECT_SOURCE_DIR}/cmake/Findxxhash.cmake
   DESTINATION ${package_folder})

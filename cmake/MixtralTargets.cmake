@@ -13,6 +13,7 @@ find_package(Threads REQUIRED)
 find_package(fmt 9 REQUIRED)
 find_package(tl-expected REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
+find_package(xxhash 0.8 REQUIRED)
 
 add_library(mixtral_settings INTERFACE)
 # Floating point is exact by the book: no contraction of a*b+c behind our back, so that results do not
@@ -37,7 +38,7 @@ function(mixtral_folder name)
   target_include_directories(mixtral_${name} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src> $<INSTALL_INTERFACE:include/mixtral>)
   target_link_libraries(mixtral_${name} PUBLIC
-    fmt::fmt tl::expected nlohmann_json::nlohmann_json Threads::Threads)
+    fmt::fmt tl::expected nlohmann_json::nlohmann_json Threads::Threads xxhash::xxhash)
   target_link_libraries(mixtral_${name} PRIVATE $<BUILD_INTERFACE:mixtral_settings>)
   foreach(folder IN LISTS ARGN)
     target_include_directories(mixtral_${name} PUBLIC

@@ -16,7 +16,7 @@
 #include "core/cpu_features.h"
 #include "cpu/activation_rows.h"
 #include "cpu/kernels/kernel_table.h"
-#include "cpu/panel.h"
+#include "quant/panel.h"
 
 namespace mixtral::bench {
 namespace {
@@ -74,14 +74,14 @@ Part part_of(const benchmark::State& state, size_t unit) {
 
 void matvec(benchmark::State& state, Type type, Isa isa) {
   const cpu::MatmulFn matmul = cpu::kernel_table(isa).matmul[cpu::table_index(type)];
-  const size_t bytes = cpu::panel_bytes(type, kCols);
+  const size_t bytes = panel_bytes(type, kCols);
   const Part part = part_of(state, bytes);
   const TestActivations activations(cpu::activation_format(type), 1);
   const Activations x = activations.view();
-  std::vector<float> y(part.bytes / bytes * cpu::kPanelRows);
+  std::vector<float> y(part.bytes / bytes * kPanelRows);
   for (auto step : state) {
     for (size_t panel = 0; panel * bytes < part.bytes; ++panel)
-      matmul(part.begin + panel * bytes, kCols, x, &y[panel * cpu::kPanelRows], 0);
+      matmul(part.begin + panel * bytes, kCols, x, &y[panel * kPanelRows], 0);
     benchmark::DoNotOptimize(y.data());
   }
   state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * part.bytes));
@@ -91,12 +91,12 @@ void matmul(benchmark::State& state, Type type, Isa isa, size_t n_rows) {
   const cpu::MatmulFn multiply = cpu::kernel_table(isa).matmul[cpu::table_index(type)];
   const TestActivations activations(cpu::activation_format(type), n_rows);
   const Activations x = activations.view();
-  std::vector<float> y(n_rows * cpu::kPanelRows);
+  std::vector<float> y(n_rows * kPanelRows);
   for (auto step : state) {
-    multiply(stream().data(), kCols, x, y.data(), cpu::kPanelRows);
+    multiply(stream().data(), kCols, x, y.data(), kPanelRows);
     benchmark::DoNotOptimize(y.data());
   }
-  const auto ops = static_cast<double>(2 * n_rows * cpu::kPanelRows * kCols);
+  const auto ops = static_cast<double>(2 * n_rows * kPanelRows * kCols);
   state.counters["ops"] = benchmark::Counter(ops, benchmark::Counter::kIsIterationInvariantRate,
                                              benchmark::Counter::kIs1000);
 }

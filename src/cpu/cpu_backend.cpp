@@ -6,9 +6,9 @@
 #include "cpu/cpu_weight.h"
 #include "cpu/experts.h"
 #include "cpu/matmul.h"
-#include "cpu/panel.h"
 #include "ops/host_ops.h"
 #include "ops/rope_angles.h"
+#include "quant/panel.h"
 #include "quant/unpack.h"
 
 namespace mixtral {

@@ -3,17 +3,15 @@
 #include <algorithm>
 #include <mutex>
 
-#include "cpu/panel.h"
-#include "ops/load_rows.h"
 #include "quant/unpack.h"
 
 namespace mixtral::cpu {
 namespace {
 
-// Large enough that reading is one long pread, small enough that all cores get some of a matrix.
-constexpr size_t kReadBytes = size_t{1} << 20;
-
-size_t panels_of(size_t rows) { return (rows + kPanelRows - 1) / kPanelRows; }
+// What is read at a time goes on to the panels from the second-level cache.
+constexpr size_t kReadBytes = size_t{256} << 10;
+// Mapped panels come from the page cache or in long reads.
+constexpr size_t kFetchBytes = size_t{8} << 20;
 
 std::string kernel_name(const CpuContext& context, Type type) {
   const Isa isa = context.kernels.isa;
@@ -24,86 +22,107 @@ std::string kernel_name(const CpuContext& context, Type type) {
                      isa == Isa::kAmx ? "; amx tiles for many rows" : "");
 }
 
+tl::unexpected<Error> no_memory(const WeightSource& source, size_t n_bytes) {
+  return fail(ErrorCode::kTooLarge, "tensor {}: no memory for {} bytes", source.name(), n_bytes);
+}
+
 }  // namespace
 
-CpuWeight::CpuWeight(const WeightSource& source) : Weight(source) {
-  size_t total = 0;
+CpuWeight::CpuWeight(const WeightSource& source) : Weight(source), bytes_(planned_bytes(source)) {
   for (size_t m = 0; m < n_matrices(); ++m) {
-    begins_.push_back(total);
-    panel_bytes_.push_back(panel_bytes(type(m), cols()));
-    total += n_panels() * panel_bytes_.back();
+    panel_bytes_.push_back(mixtral::panel_bytes(type(m), cols()));
   }
-  panels_ = AlignedBuffer(total);
 }
 
 size_t CpuWeight::planned_bytes(const WeightSource& source) {
   size_t total = 0;
   for (size_t m = 0; m < source.n_matrices(); ++m) {
-    total += panels_of(source.rows()) * panel_bytes(source.type(m), source.cols());
+    total += panels_of(source.rows()) * mixtral::panel_bytes(source.type(m), source.cols());
   }
   return total;
 }
-
-size_t CpuWeight::bytes() const { return panels_.size() + vector_.size() * sizeof(float); }
 
 Result<std::unique_ptr<CpuWeight>> CpuWeight::load(const CpuContext& context,
                                                    const WeightSource& source,
                                                    FunctionRef<void(uint64_t)>* on_bytes) {
   std::unique_ptr<CpuWeight> weight(new CpuWeight(source));
-  if (weight->panels_.data() == nullptr) {
-    return fail(ErrorCode::kTooLarge, "tensor {}: no memory for {} bytes", source.name(),
-                planned_bytes(source));
-  }
   weight->kernel_ = kernel_name(context, weight->type());
-
-  size_t largest_row = 1;
-  for (size_t m = 0; m < source.n_matrices(); ++m) {
-    largest_row = std::max(largest_row, source.row_bytes(m));
+  if (source.panels(0) != nullptr) {
+    MIXTRAL_TRY(weight->borrow(context, source, on_bytes));
+  } else {
+    MIXTRAL_TRY(weight->read(context, source, on_bytes));
   }
-  const size_t step = std::max<size_t>(1, kReadBytes / (largest_row * kPanelRows));
-  const size_t staging_bytes = step * kPanelRows * largest_row;
-  std::vector<std::vector<std::byte>> staging(context.pool.size());
-  const size_t steps_per_matrix = (weight->n_panels() + step - 1) / step;
+  if (weight->rows() == 1) weight->widen_vector();
+  return weight;
+}
 
+// Fails with the first failure; of several threads' any may be first.
+Status CpuWeight::for_each_span(const CpuContext& context, size_t n_panels_each,
+                                FunctionRef<Status(size_t, PanelSpan, size_t)> body,
+                                FunctionRef<void(uint64_t)>* on_bytes) const {
+  const size_t spans_of_matrix = (n_panels() + n_panels_each - 1) / n_panels_each;
   std::mutex mutex;
   Status status;
-  context.pool.for_each(steps_per_matrix * source.n_matrices(), [&](size_t task, size_t worker) {
-    staging[worker].resize(staging_bytes);
-    const size_t matrix = task / steps_per_matrix, first = task % steps_per_matrix * step;
-    const size_t count = std::min(step, weight->n_panels() - first);
-    Status done = weight->read_panels(source, matrix, first, count, staging[worker]);
+  context.pool.for_each(spans_of_matrix * n_matrices(), [&](size_t task, size_t worker) {
+    const size_t matrix = task / spans_of_matrix, first = task % spans_of_matrix * n_panels_each;
+    const PanelSpan span = {first, std::min(n_panels_each, n_panels() - first)};
+    Status done = body(matrix, span, worker);
     if (!done) {
       const std::lock_guard lock(mutex);
       if (status) status = std::move(done);
     } else if (on_bytes != nullptr) {
-      const size_t n_rows = std::min(count * kPanelRows, source.rows() - first * kPanelRows);
-      (*on_bytes)(n_rows * source.row_bytes(matrix));
+      const size_t n_rows = std::min(span.count * kPanelRows, rows() - first * kPanelRows);
+      (*on_bytes)(n_rows * row_bytes(type(matrix), cols()));
     }
   });
-  if (!status) return tl::unexpected(std::move(status).error());
-  if (weight->rows() == 1) {
-    std::vector<std::byte> stored(source.row_bytes());
-    weight->vector_.resize(weight->cols());
-    unpack_panel_row(weight->type(), weight->cols(), weight->panel(0, 0), 0, stored.data());
-    unpack(weight->type(), stored.data(), weight->cols(), weight->vector_.data());
-  }
-  return weight;
+  return status;
 }
 
-Status CpuWeight::read_panels(const WeightSource& source, size_t matrix, size_t first_panel,
-                              size_t n_panels, std::span<std::byte> staging) {
-  const size_t row_bytes = source.row_bytes(matrix);
-  const size_t first_row = first_panel * kPanelRows;
-  const size_t n_rows = std::min(n_panels * kPanelRows, rows() - first_row);
-  MIXTRAL_TRY(
-      read_finite_rows(source, matrix, first_row, n_rows, staging.first(n_rows * row_bytes)));
-  for (size_t p = 0; p < n_panels; ++p) {
-    const size_t row = p * kPanelRows;
-    std::byte* target = panels_.data() + begins_[matrix] + (first_panel + p) * panel_bytes_[matrix];
-    pack_panel(type(matrix), cols(), staging.data() + row * row_bytes,
-               std::min(kPanelRows, n_rows - row), row_bytes, target);
+Status CpuWeight::borrow(const CpuContext& context, const WeightSource& source,
+                         FunctionRef<void(uint64_t)>* on_bytes) {
+  for (size_t m = 0; m < n_matrices(); ++m) {
+    borrowed_.push_back(source.panels(m));
+    begins_.push_back(borrowed_.back().get());
   }
-  return {};
+  const size_t largest_panel = *std::max_element(panel_bytes_.begin(), panel_bytes_.end());
+  const auto fetch = [&](size_t matrix, PanelSpan span, size_t) {
+    const size_t bytes = panel_bytes_[matrix];
+    return source.fetch_panels(matrix, span.first * bytes, span.count * bytes);
+  };
+  return for_each_span(context, std::max<size_t>(1, kFetchBytes / largest_panel), fetch, on_bytes);
+}
+
+Status CpuWeight::read(const CpuContext& context, const WeightSource& source,
+                       FunctionRef<void(uint64_t)>* on_bytes) {
+  panels_ = AlignedBuffer(bytes_);
+  if (panels_.data() == nullptr) return no_memory(source, bytes_);
+  std::vector<std::byte*> targets;
+  std::byte* next = panels_.data();
+  size_t largest_row = 1;
+  for (size_t m = 0; m < n_matrices(); ++m) {
+    targets.push_back(next);
+    next += n_panels() * panel_bytes_[m];
+    largest_row = std::max(largest_row, source.row_bytes(m));
+  }
+  begins_.assign(targets.begin(), targets.end());
+  const size_t step = std::max<size_t>(1, kReadBytes / (largest_row * kPanelRows));
+  const size_t staging_bytes = std::min(step * kPanelRows, rows()) * largest_row;
+  std::vector<AlignedBuffer> staging(context.pool.size());
+  const auto repack = [&](size_t matrix, PanelSpan span, size_t worker) -> Status {
+    AlignedBuffer& stored = staging[worker];
+    if (stored.data() == nullptr) stored = AlignedBuffer(staging_bytes);
+    if (stored.data() == nullptr) return no_memory(source, staging_bytes);
+    return read_finite_panels(source, matrix, span, {stored.data(), stored.size()},
+                              targets[matrix] + span.first * panel_bytes_[matrix]);
+  };
+  return for_each_span(context, step, repack, on_bytes);
+}
+
+void CpuWeight::widen_vector() {
+  std::vector<std::byte> stored(row_bytes(type(), cols()));
+  vector_.resize(cols());
+  unpack_panel_row(type(), cols(), panel(0, 0), 0, stored.data());
+  unpack(type(), stored.data(), cols(), vector_.data());
 }
 
 }  // namespace mixtral::cpu

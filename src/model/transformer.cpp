@@ -1,35 +1,11 @@
 #include "model/transformer.h"
 
 #include <algorithm>
-#include <mutex>
+
+#include "core/byte_progress.h"
 
 namespace mixtral {
 namespace {
-
-// Forwards loading's byte counts, which come from every core, to a progress that wants them in
-// turn.
-class LoadProgress {
- public:
-  LoadProgress(Progress* progress, uint64_t total) : progress_(progress) {
-    if (progress_ != nullptr) progress_->start("loading", total, "bytes");
-  }
-  ~LoadProgress() {
-    if (progress_ != nullptr) progress_->finish();
-  }
-  LoadProgress(const LoadProgress&) = delete;
-  LoadProgress& operator=(const LoadProgress&) = delete;
-
-  void operator()(uint64_t bytes) {
-    if (progress_ == nullptr) return;
-    const std::lock_guard lock(mutex_);
-    progress_->update(done_ += bytes);
-  }
-
- private:
-  Progress* progress_;
-  std::mutex mutex_;
-  uint64_t done_ = 0;
-};
 
 uint64_t stored_bytes(const WeightSource& source) {
   uint64_t total = 0;
@@ -70,7 +46,7 @@ Result<std::unique_ptr<Transformer>> Transformer::load(const Checkpoint& checkpo
   const std::vector<WeightId> ids = all_weights(config);
   uint64_t total = 0;
   for (const WeightId id : ids) total += stored_bytes(*checkpoint.source(id));
-  LoadProgress load_progress(progress, total);
+  ByteProgress load_progress(progress, "loading", total);
   FunctionRef<void(uint64_t)> on_bytes(load_progress);
   for (const WeightId id : ids) {
     auto weight = backend.load(*checkpoint.source(id), &on_bytes);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
@@ -36,6 +37,14 @@ class WeightSource {
   virtual Status read_rows(size_t matrix, size_t first_row, size_t n_rows,
                            std::span<std::byte> out) const = 0;
 
+  /// A matrix's panels (quant/panel.h), if the source has them in memory as packed models do, else
+  /// nullptr. All matrices of a source have them or none. Their values are known to be finite. Who
+  /// holds the pointer keeps them there, whatever becomes of the source.
+  virtual std::shared_ptr<const std::byte> panels(size_t matrix) const;
+  /// Waits until bytes of these panels are in memory: it is faster for all of them than for one
+  /// page after another when they are needed. Fails when the file does. Thread-safe.
+  virtual Status fetch_panels(size_t matrix, size_t first_byte, size_t n_bytes) const;
+
  protected:
   /// One type for each matrix; not empty.
   WeightSource(std::string name, std::vector<Type> types, size_t rows, size_t cols)
@@ -47,6 +56,12 @@ class WeightSource {
   size_t rows_, cols_;
 };
 
+inline std::shared_ptr<const std::byte> WeightSource::panels(size_t /*matrix*/) const { return {}; }
+inline Status WeightSource::fetch_panels(size_t /*matrix*/, size_t /*first_byte*/,
+                                         size_t /*n_bytes*/) const {
+  return {};
+}
+
 /// A weight in the memory and layout of the backend that loaded it; only that backend can use it.
 class Weight {
  public:
@@ -57,7 +72,7 @@ class Weight {
   size_t rows() const { return rows_; }
   size_t cols() const { return cols_; }
 
-  /// Bytes of memory it takes.
+  /// Bytes of memory it takes, mapped ones included.
   virtual size_t bytes() const = 0;
   /// What multiplies it, for `mixtral info`: "avx512 int8 panels".
   virtual std::string kernel() const = 0;

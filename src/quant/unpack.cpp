@@ -142,12 +142,19 @@ bool blocks_finite(const std::byte* packed, size_t n) {
   return true;
 }
 
-// Numbers `stride` bytes apart; `mask` is the exponent within the 16 bits at each.
-bool halves_finite(const std::byte* packed, size_t n, size_t stride, uint16_t mask) {
+// `exponent` masks that of a Number, whose sign is the bit above: adding the lowest bit of the mask
+// carries into it if all of the exponent is set. Without a way out in the middle the loop becomes
+// vectors.
+template <class Number>
+bool numbers_finite(const std::byte* packed, size_t n, Number exponent) {
+  const auto lowest = static_cast<Number>(exponent & -exponent);
+  Number carries = 0;
   for (size_t i = 0; i < n; ++i) {
-    if ((load_u16(packed + i * stride) & mask) == mask) return false;
+    Number number = 0;
+    std::memcpy(&number, packed + i * sizeof number, sizeof number);
+    carries = static_cast<Number>(carries | ((number & exponent) + lowest));
   }
-  return true;
+  return (carries & (exponent + lowest)) == 0;
 }
 
 }  // namespace
@@ -182,9 +189,9 @@ void unpack(Type type, const std::byte* packed, size_t n, float* out) {
 bool all_finite(Type type, const std::byte* packed, size_t n) {
   MIXTRAL_DCHECK(n % type_info(type).block_size == 0, "weights come in whole blocks");
   switch (type) {
-    case Type::kF32: return halves_finite(packed + 2, n, 4, 0x7F80u);
-    case Type::kF16: return halves_finite(packed, n, 2, 0x7C00u);
-    case Type::kBF16: return halves_finite(packed, n, 2, 0x7F80u);
+    case Type::kF32: return numbers_finite<uint32_t>(packed, n, 0x7F800000u);
+    case Type::kF16: return numbers_finite<uint16_t>(packed, n, 0x7C00u);
+    case Type::kBF16: return numbers_finite<uint16_t>(packed, n, 0x7F80u);
     case Type::kQ4_0: return blocks_finite<BlockQ4_0>(packed, n);
     case Type::kQ4_1: return blocks_finite<BlockQ4_1>(packed, n);
     case Type::kQ5_0: return blocks_finite<BlockQ5_0>(packed, n);

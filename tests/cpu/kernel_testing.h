@@ -17,8 +17,8 @@
 #include "cpu/avx512_twin.h"
 #include "cpu/kernels/activation_chunk.h"
 #include "cpu/kernels/kernel_table.h"
-#include "cpu/panel.h"
 #include "quant/blocks.h"
+#include "quant/panel.h"
 #include "quant/type.h"
 #include "quant/unpack.h"
 

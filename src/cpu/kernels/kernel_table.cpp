@@ -3,7 +3,7 @@
 #include "core/check.h"
 #include "cpu/kernels/attention_scratch.h"
 #include "cpu/kernels/tables.h"
-#include "cpu/panel_layout.h"
+#include "quant/panel_layout.h"
 
 namespace mixtral::cpu {
 

@@ -10,12 +10,10 @@
 
 #include "core/cpu_features.h"
 #include "ops/kv_view.h"
+#include "quant/panel_layout.h"
 #include "quant/type.h"
 
 namespace mixtral::cpu {
-
-/// Output rows of a panel: one per lane of a 16-lane vector.
-inline constexpr size_t kPanelRows = 16;
 
 /// How a type's kernel wants its activations.
 enum class ActivationFormat {

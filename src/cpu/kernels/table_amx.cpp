@@ -8,8 +8,8 @@
 #include "cpu/kernels/intrinsics.h"
 #include "cpu/kernels/tables.h"
 #include "cpu/kernels/target_region.h"
-#include "cpu/panel_layout.h"
 #include "quant/blocks.h"
+#include "quant/panel_layout.h"
 
 MIXTRAL_TARGET_REGION_BEGIN(
     "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,amx-tile,amx-int8")

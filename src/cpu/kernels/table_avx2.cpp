@@ -9,8 +9,8 @@
 #include "cpu/kernels/intrinsics.h"
 #include "cpu/kernels/tables.h"
 #include "cpu/kernels/target_region.h"
-#include "cpu/panel_layout.h"
 #include "quant/blocks.h"
+#include "quant/panel_layout.h"
 
 MIXTRAL_TARGET_REGION_BEGIN("avx2,fma,f16c")
 namespace mixtral::cpu {

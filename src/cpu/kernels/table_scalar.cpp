@@ -8,8 +8,8 @@
 #include "cpu/kernels/activation_chunk.h"
 #include "cpu/kernels/attention_scratch.h"
 #include "cpu/kernels/tables.h"
-#include "cpu/panel_layout.h"
 #include "quant/blocks.h"
+#include "quant/panel_layout.h"
 
 namespace mixtral::cpu {
 namespace {

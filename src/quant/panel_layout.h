@@ -14,7 +14,10 @@
 
 #include "quant/type.h"
 
-namespace mixtral::cpu {
+namespace mixtral {
+
+/// Output rows of a panel: one per lane of a 16-lane vector.
+inline constexpr size_t kPanelRows = 16;
 
 struct PanelLayout {
   size_t block_cols;
@@ -51,4 +54,4 @@ constexpr PanelLayout panel_layout(Type type) {
   return {};
 }
 
-}  // namespace mixtral::cpu
+}  // namespace mixtral

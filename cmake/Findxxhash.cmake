@@ -1,0 +1,15 @@
+# The target xxhash::xxhash. Debian's package brings no CMake files of its own.
+find_path(xxhash_INCLUDE_DIR xxhash.h)
+find_library(xxhash_LIBRARY xxhash)
+if(xxhash_INCLUDE_DIR)
+  file(STRINGS ${xxhash_INCLUDE_DIR}/xxhash.h xxhash_version_lines REGEX "#define XXH_VERSION_(MAJOR|MINOR|RELEASE)")
+  string(REGEX REPLACE "[^0-9]+([0-9]+)[^0-9]+([0-9]+)[^0-9]+([0-9]+).*" "\\1.\\2.\\3" xxhash_VERSION "${xxhash_version_lines}")
+endif()
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(xxhash REQUIRED_VARS xxhash_LIBRARY xxhash_INCLUDE_DIR VERSION_VAR xxhash_VERSION)
+if(xxhash_FOUND AND NOT TARGET xxhash::xxhash)
+  add_library(xxhash::xxhash UNKNOWN IMPORTED)
+  set_target_properties(xxhash::xxhash PROPERTIES
+    IMPORTED_LOCATION ${xxhash_LIBRARY} INTERFACE_INCLUDE_DIRECTORIES ${xxhash_INCLUDE_DIR})
+endif()
+mark_as_advanced(xxhash_INCLUDE_DIR xxhash_LIBRARY)
