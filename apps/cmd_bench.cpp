@@ -177,8 +177,8 @@ void add_bench_command(CLI::App& app, AppContext& context) {
   CLI::App* command = app.add_subcommand("bench", "Measure speed against the machine's limits");
   command->footer(kHelp);
   command->add_option("-m,--model", options->models,
-                      "GGUF file, or folder with safetensors; may be repeated (default: the "
-                      "default model)");
+                      "GGUF file, packed model, or folder with safetensors; may be repeated "
+                      "(default: the default model)");
   add_test_options(*command, *options);
   command->add_option("--isa", options->isa, "Instruction set (default: the best)")
       ->check(CLI::IsMember({"scalar", "avx2", "avx512", "amx"}));

@@ -50,9 +50,7 @@ void add_convert_command(CLI::App& app, AppContext& context) {
   CLI::App* command =
       app.add_subcommand("convert", "Convert between GGUF files and Hugging Face folders");
   const auto arguments = std::make_shared<Arguments>();
-  command->add_option("-m,--model", arguments->model, "GGUF file, Hugging Face or Mistral folder")
-      ->required()
-      ->check(not_empty);
+  command->add_option("-m,--model", arguments->model, "Any model")->required()->check(not_empty);
   command->add_option("-o,--out", arguments->out, "File ending in .gguf, or folder")
       ->required()
       ->check(not_empty);

@@ -69,7 +69,7 @@ void add_detokenize_command(CLI::App& app, AppContext& context) {
   CLI::App* command = app.add_subcommand("detokenize", "Turn token ids into text");
   command->footer(kHelp);
   add_model_option(*command, options->model,
-                   "GGUF file, folder, tokenizer.model or tokenizer.json");
+                   "GGUF file, packed model, folder, tokenizer.model or tokenizer.json");
   auto* ids = command->add_option("--ids", options->ids, "Token ids: 1,2,3")->check(not_empty);
   command
       ->add_option("--ids-file", options->ids_file, "JSON file: [1, 2, 3] or {\"ids\": [1, 2, 3]}")

@@ -6,6 +6,7 @@
 
 #include "app_context.h"
 #include "commands.h"
+#include "io/packed.h"
 #include "model_options.h"
 #include "model_report.h"
 #include "terminal.h"
@@ -15,12 +16,21 @@ namespace {
 
 struct InfoOptions {
   ModelOptions model;
-  bool tensors = false, json = false;
+  bool tensors = false, verify = false, json = false;
 };
+
+Status verify(const std::string& path, const AppContext& context) {
+  MIXTRAL_TRY(const PackedFile packed, as_input(PackedFile::open(path)));
+  ThreadPool pool;
+  MIXTRAL_TRY(as_input(packed.verify(pool, context.make_progress().get())));
+  context.note(fmt::format("{}: all checksums are right", path));
+  return {};
+}
 
 Status run(const InfoOptions& options, const AppContext& context) {
   MIXTRAL_TRY(const std::string path, model_path(options.model));
   MIXTRAL_TRY(const auto backend, make_backend(options.model));
+  if (options.verify) MIXTRAL_TRY(verify(path, context));
   MIXTRAL_TRY(const Checkpoint checkpoint, as_input(Checkpoint::open(path)));
   MIXTRAL_TRY(const auto tokenizer, as_input(Tokenizer::load(path)));
   MIXTRAL_TRY(const ModelReport report, ModelReport::create(checkpoint, tokenizer.get(), *backend,
@@ -57,6 +67,7 @@ void add_info_command(CLI::App& app, AppContext& context) {
   command->footer(kHelp);
   add_model_option(*command, options->model);
   command->add_flag("--tensors", options->tensors, "List every tensor");
+  command->add_flag("--verify", options->verify, "Check every checksum of a packed model");
   command->add_flag("--json", options->json, "Print one JSON object");
   add_compute_options(*command, options->model);
   add_output_options(*command, context);

@@ -77,7 +77,7 @@ void add_tokenize_command(CLI::App& app, AppContext& context) {
   CLI::App* command = app.add_subcommand("tokenize", "Turn text into token ids");
   command->footer(kHelp);
   add_model_option(*command, options->model,
-                   "GGUF file, folder, tokenizer.model or tokenizer.json");
+                   "GGUF file, packed model, folder, tokenizer.model or tokenizer.json");
   auto* file = command->add_option("--file", options->file, "Text file instead of standard input");
   auto* bos = command->add_flag("--bos", options->bos, "Begin with BOS");
   auto* special = command->add_flag("--special", options->special,

@@ -18,6 +18,7 @@ void add_tokenize_command(CLI::App& app, AppContext& context);
 void add_detokenize_command(CLI::App& app, AppContext& context);
 void add_logits_command(CLI::App& app, AppContext& context);
 void add_convert_command(CLI::App& app, AppContext& context);
+void add_pack_command(CLI::App& app, AppContext& context);
 void add_upcycle_command(CLI::App& app, AppContext& context);
 void add_make_model_command(CLI::App& app, AppContext& context);
 void add_bench_command(CLI::App& app, AppContext& context);

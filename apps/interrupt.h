@@ -13,6 +13,9 @@ std::atomic<bool>& interrupted();
 /// From here on a signal that ends the program first lets files that are being written go away. A
 /// second one ends it at once.
 void clean_up_on_signals();
+/// Packed models are memory whose pages come from their file: where it has none, or the disk cannot
+/// give it, touching one is a signal. From here on that is a message and exit code 1.
+void explain_bus_errors();
 /// Ends the program by the signal that it was to end by, if there was one.
 void end_by_signal();
 

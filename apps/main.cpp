@@ -22,8 +22,8 @@ constexpr const char* kExamples = R"(Examples:
   mixtral generate -m model.gguf --file letter.txt --greedy -n 200
   mixtral info -m Mixtral-8x7B-Instruct/       what a checkpoint holds, and whether it fits here
 
-Models: a GGUF file, or a folder from Hugging Face or Mistral (safetensors). Without -m the default
-model is used, which ./run.sh prepares. `mixtral COMMAND --help` explains each command.
+Models: a GGUF file, a packed model, or a folder from Hugging Face or Mistral (safetensors).
+Without -m the default model is used, which ./run.sh prepares. `mixtral COMMAND --help` explains each command.
 
 Exit codes: 0 good, 1 failure, 2 bad input or usage.)";
 
@@ -61,6 +61,7 @@ int run(int argc, char** argv) {
   mixtral::add_detokenize_command(app, context);
   mixtral::add_logits_command(app, context);
   mixtral::add_convert_command(app, context);
+  mixtral::add_pack_command(app, context);
   mixtral::add_upcycle_command(app, context);
   mixtral::add_make_model_command(app, context);
   mixtral::add_bench_command(app, context);
@@ -87,6 +88,7 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   int exit_code = mixtral::kExitFailure;
   mixtral::clean_up_on_signals();
+  mixtral::explain_bus_errors();
   try {
     exit_code = run(argc, argv);
   } catch (const std::exception& error) {  // in all likelihood out of memory

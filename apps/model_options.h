@@ -23,9 +23,10 @@ struct ModelOptions {
 };
 
 /// -m alone, for commands that only look at a file; add_compute_options adds the rest.
-void add_model_option(CLI::App& command, ModelOptions& options,
-                      const std::string& description =
-                          "GGUF file, or folder with safetensors (default: the default model)");
+void add_model_option(
+    CLI::App& command, ModelOptions& options,
+    const std::string& description =
+        "GGUF file, packed model, or folder with safetensors (default: the default model)");
 /// --threads, --backend, --isa, --exact, --kv-type, --context.
 void add_compute_options(CLI::App& command, ModelOptions& options);
 

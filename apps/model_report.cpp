@@ -32,6 +32,7 @@ std::string_view kind_name(CheckpointKind kind) {
     case CheckpointKind::kGguf: return "GGUF";
     case CheckpointKind::kHuggingFace: return "Hugging Face folder";
     case CheckpointKind::kMistral: return "Mistral folder";
+    case CheckpointKind::kPacked: return "packed model";
   }
   MIXTRAL_CHECK(false, "unknown kind of checkpoint");
 }

@@ -7,8 +7,17 @@
 namespace mixtral {
 namespace {
 
-// The writer makes one file, whatever the model came in.
-bool describes_file_split(std::string_view key) { return key.starts_with("split."); }
+// Of the file and not of the model: the writer makes one file, whatever the model came in.
+bool describes_file(std::string_view key) {
+  return key.starts_with("split.") || key == kTypesOfGgufKey;
+}
+
+Result<bool> has_gguf_types(const Checkpoint& checkpoint) {
+  if (checkpoint.kind() == CheckpointKind::kGguf) return true;
+  const auto value = checkpoint.metadata().get_bool(kTypesOfGgufKey);
+  if (!value) return with_context(value.error(), checkpoint.path());
+  return value->value_or(false);
+}
 
 std::string folder_name(const std::string& path) {
   const auto folder = std::filesystem::path(path).lexically_normal();
@@ -21,10 +30,10 @@ Result<ModelSource> model_source(const Checkpoint& checkpoint) {
   ModelSource model;
   model.config = checkpoint.config();
   model.weight = [&checkpoint](WeightId id) { return checkpoint.source(id); };
-  if (checkpoint.kind() == CheckpointKind::kGguf) {
-    model.keeps_gguf_types = true;
+  if (checkpoint.kind() == CheckpointKind::kGguf || checkpoint.kind() == CheckpointKind::kPacked) {
     for (const auto& [key, value] : checkpoint.metadata().items())
-      if (!describes_file_split(key)) model.metadata.set(key, value);
+      if (!describes_file(key)) model.metadata.set(key, value);
+    MIXTRAL_TRY(model.keeps_gguf_types, has_gguf_types(checkpoint));
     return model;
   }
   model.metadata.set("general.architecture", std::string("llama"));

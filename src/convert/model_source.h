@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "core/result.h"
 #include "io/gguf.h"
@@ -14,9 +15,12 @@
 
 namespace mixtral {
 
+/// The key of a packed model that keeps ModelSource::keeps_gguf_types.
+inline constexpr std::string_view kTypesOfGgufKey = "mixtral.types_of_gguf";
+
 struct ModelSource {
   ModelConfig config;
-  /// What a GGUF file says besides the config: general.* and tokenizer.* keys.
+  /// What a GGUF file or a packed model says besides the config: general.* and tokenizer.* keys.
   GgufMetadata metadata;
   /// Rows of wq and wk in interleaved order. Every id of all_weights(config) must be answered.
   std::function<std::unique_ptr<WeightSource>(WeightId)> weight;

@@ -1,4 +1,4 @@
-// A whole model to disk, in either format. Nothing is left behind when it fails.
+// A whole model to disk, in any format. Nothing is left behind when it fails.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +16,14 @@ namespace mixtral {
 enum class ModelFormat {
   kGguf,         ///< one file
   kHuggingFace,  ///< a folder as transformers reads it
+  kPacked,       ///< a packed model (io/packed.h)
 };
 
 struct WriteOptions {
   /// F32, F16 or BF16 for every matrix; as stored if not given (in a Hugging Face folder quantised
   /// ones become F32). Vectors are F32 in a GGUF file; vectors and routers in a folder take the
-  /// matrices' type if it holds their values exactly, else F32.
+  /// matrices' type if it holds their values exactly, else F32. A packed model keeps every type:
+  /// not to be given.
   std::optional<Type> type = std::nullopt;
   /// Replace an existing file, or the model files of an existing folder.
   bool replace = false;
@@ -39,7 +41,8 @@ struct WriteReport {
 ModelFormat format_of_path(const std::string& path);
 
 /// Writes `model` to `path`. Fails with kBadInput if something is there already and `replace` is
-/// not set, or if a weight holds values that its new type cannot.
+/// not set, if a weight holds values that its new type cannot, or, for a packed model, NaN or
+/// infinity.
 Result<WriteReport> write_model(const ModelSource& model, ModelFormat format,
                                 const std::string& path, const WriteOptions& options,
                                 Progress* progress);

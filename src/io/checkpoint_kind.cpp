@@ -7,12 +7,13 @@
 
 #include "io/file.h"
 #include "io/folder.h"
+#include "io/packed.h"
 
 namespace mixtral {
 namespace {
 
 constexpr std::string_view kExpected =
-    "expected a GGUF file or a folder with config.json or params.json";
+    "expected a GGUF file, a packed model, or a folder with config.json or params.json";
 
 Result<CheckpointKind> detect_folder(const std::string& folder) {
   MIXTRAL_TRY(const std::vector<std::string> names, list_folder(folder));
@@ -50,10 +51,11 @@ Result<CheckpointKind> detect_file(const std::string& path) {
   MIXTRAL_TRY(const auto file, InputFile::open(path));
   if (file->size() == 0)
     return fail(ErrorCode::kBadInput, "{}: an empty file, {}", path, kExpected);
-  std::array<char, 4> bytes{};
+  std::array<char, kPackedMagic.size()> bytes{};
   const auto head = std::span(bytes).first(std::min<uint64_t>(file->size(), bytes.size()));
   MIXTRAL_TRY(file->read_at(0, std::as_writable_bytes(head)));
-  const std::string_view magic(head.data(), head.size());
+  if (std::string_view(head.data(), head.size()) == kPackedMagic) return CheckpointKind::kPacked;
+  const std::string_view magic = std::string_view(head.data(), head.size()).substr(0, 4);
   if (magic == "GGUF") return CheckpointKind::kGguf;
   if (magic == "FUGG") {
     return fail(ErrorCode::kUnsupported, "{}: a big-endian GGUF file, expected little-endian",

@@ -11,6 +11,7 @@ enum class CheckpointKind {
   kGguf,         ///< a GGUF file
   kHuggingFace,  ///< a folder with config.json
   kMistral,      ///< a folder with params.json
+  kPacked,       ///< a packed model
 };
 
 /// Looks at names and first bytes only. Anything else is refused in one line that says what was

@@ -24,6 +24,8 @@ class InputFile {
 
   const std::string& path() const { return path_; }
   uint64_t size() const { return size_; }
+  /// For the system's calls; stays this file's.
+  int descriptor() const { return descriptor_; }
 
   /// Fills `out` from byte `offset` with pread, so that a file cut while in use is an error and no
   /// signal.
@@ -79,6 +81,8 @@ class OutputFile {
   Status write(std::span<const std::byte> bytes);
   /// Appends zeros until bytes_written() is a multiple of `alignment`.
   Status pad_to(uint64_t alignment);
+  /// Puts other bytes in the place of bytes already written.
+  Status overwrite(uint64_t offset, std::span<const std::byte> bytes);
   /// Flushes, syncs, renames to path() and syncs the folder.
   Status commit();
 

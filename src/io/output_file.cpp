@@ -10,6 +10,8 @@
 #include <system_error>
 #include <utility>
 
+#include "core/check.h"
+#include "core/checked.h"
 #include "io/file.h"
 
 namespace mixtral {
@@ -145,6 +147,17 @@ Status OutputFile::pad_to(uint64_t alignment) {
     MIXTRAL_TRY(write(std::span(kZeros).first(n)));
     missing -= n;
   }
+  return {};
+}
+
+Status OutputFile::overwrite(uint64_t offset, std::span<const std::byte> bytes) {
+  MIXTRAL_CHECK((CheckedSize(offset) + CheckedSize(bytes.size())).fits(written_),
+                "overwriting bytes that were not written");
+  MIXTRAL_TRY(flush());
+  if (::lseek(descriptor_, static_cast<off_t>(offset), SEEK_SET) < 0)
+    return cannot(path_, "go back", errno);
+  MIXTRAL_TRY(write_through(bytes));
+  if (::lseek(descriptor_, 0, SEEK_END) < 0) return cannot(path_, "go to its end", errno);
   return {};
 }
 

@@ -23,6 +23,8 @@ struct TensorEntry {
   std::shared_ptr<const InputFile> file;
   uint64_t offset;   ///< of the first byte in `file`
   uint64_t n_bytes;  ///< of all rows; shape and type give the same number
+  /// The bytes are those of the matrix's panels (quant/panel.h), which are a few more.
+  bool in_panels = false;
 
   /// "[8, 14336, 4096]", for messages.
   std::string shape_text() const;

@@ -4,7 +4,9 @@
 #include <unordered_set>
 
 #include "io/json.h"
+#include "io/packed.h"
 #include "io/safetensors.h"
+#include "model/panel_source.h"
 #include "model/read_config.h"
 #include "model/tensor_names.h"
 
@@ -157,30 +159,40 @@ Result<Checkpoint> Checkpoint::open(const std::string& path) {
   checkpoint.path_ = path;
   MIXTRAL_TRY(checkpoint.kind_, detect_checkpoint(path));
   switch (checkpoint.kind_) {
-    case CheckpointKind::kGguf: {
-      MIXTRAL_TRY(GgufFile file, GgufFile::open(path));
-      MIXTRAL_TRY(checkpoint.config_, read_gguf_config(path, file.metadata, file.tensors));
-      checkpoint.metadata_ = std::move(file.metadata);
-      checkpoint.tensors_ = std::move(file.tensors);
-      break;
-    }
-    case CheckpointKind::kHuggingFace: {
-      const std::string file = path + "/config.json";
-      MIXTRAL_TRY(const Json json, read_json_file(file, kConfigLimitBytes));
-      MIXTRAL_TRY(checkpoint.config_, read_hugging_face_config(file, json, checkpoint.warnings_));
-      MIXTRAL_TRY(checkpoint.tensors_, open_safetensors_folder(path));
-      break;
-    }
-    case CheckpointKind::kMistral: {
-      const std::string file = path + "/params.json";
-      MIXTRAL_TRY(const Json json, read_json_file(file, kConfigLimitBytes));
-      MIXTRAL_TRY(checkpoint.config_, read_mistral_config(file, json));
-      MIXTRAL_TRY(checkpoint.tensors_, open_safetensors_folder(path));
-      break;
-    }
+    case CheckpointKind::kGguf: MIXTRAL_TRY(checkpoint.open_gguf()); break;
+    case CheckpointKind::kPacked: MIXTRAL_TRY(checkpoint.open_packed()); break;
+    case CheckpointKind::kHuggingFace:
+    case CheckpointKind::kMistral: MIXTRAL_TRY(checkpoint.open_folder()); break;
   }
   MIXTRAL_TRY(checkpoint.check_weights());
   return checkpoint;
+}
+
+Status Checkpoint::open_gguf() {
+  MIXTRAL_TRY(GgufFile file, GgufFile::open(path_));
+  metadata_ = std::move(file.metadata);
+  tensors_ = std::move(file.tensors);
+  MIXTRAL_TRY(config_, read_gguf_config(path_, metadata_, tensors_));
+  return {};
+}
+
+Status Checkpoint::open_packed() {
+  MIXTRAL_TRY(PackedFile packed, PackedFile::open(path_));
+  metadata_ = std::move(packed.metadata);
+  tensors_ = std::move(packed.tensors);
+  MIXTRAL_TRY(config_, read_gguf_config(path_, metadata_, tensors_));
+  MIXTRAL_TRY(mapping_, MappedFile::map(std::move(packed.file)));
+  return {};
+}
+
+Status Checkpoint::open_folder() {
+  const bool is_mistral = kind_ == CheckpointKind::kMistral;
+  const std::string file = path_ + (is_mistral ? "/params.json" : "/config.json");
+  MIXTRAL_TRY(const Json json, read_json_file(file, kConfigLimitBytes));
+  MIXTRAL_TRY(config_, is_mistral ? read_mistral_config(file, json)
+                                  : read_hugging_face_config(file, json, warnings_));
+  MIXTRAL_TRY(tensors_, open_safetensors_folder(path_));
+  return {};
 }
 
 std::string_view Checkpoint::architecture() const {
@@ -245,6 +257,13 @@ std::unique_ptr<WeightSource> Checkpoint::source(WeightId id) const {
     if (name->layout == TensorLayout::kFusedUp) first_row += shape.rows;
     places.push_back({entry, first_row * row_bytes(entry->type, shape.cols)});
     types.push_back(entry->type);
+  }
+  if (mapping_ != nullptr && places.front().entry->in_panels) {
+    std::vector<const TensorEntry*> entries;
+    entries.reserve(places.size());
+    for (const MatrixPlace& place : places) entries.push_back(place.entry);
+    return std::make_unique<PanelSource>(name_of(*name, id.layer), std::move(types), shape.rows,
+                                         shape.cols, std::move(entries), mapping_);
   }
   const bool rotary = id.role == Role::kWq || id.role == Role::kWk;
   const size_t half_order_head_dim = rotary && has_half_rotary_order(kind_) ? config_.head_dim : 0;

@@ -9,6 +9,7 @@
 #include "core/result.h"
 #include "io/checkpoint_kind.h"
 #include "io/gguf.h"
+#include "io/mapped_file.h"
 #include "io/tensor_table.h"
 #include "model/config.h"
 #include "ops/weight.h"
@@ -45,8 +46,8 @@ std::vector<WeightId> all_weights(const ModelConfig& config);
 /// thread-safe.
 class Checkpoint {
  public:
-  /// A GGUF file (or the first of a split one), a Hugging Face folder or a Mistral folder. Fails if
-  /// any weight is missing or its shape contradicts the config.
+  /// A GGUF file (or the first of a split one), a packed model, a Hugging Face folder or a Mistral
+  /// folder. Fails if any weight is missing or its shape contradicts the config.
   static Result<Checkpoint> open(const std::string& path);
 
   const std::string& path() const { return path_; }
@@ -55,7 +56,7 @@ class Checkpoint {
   /// "mixtral", "mistral" or "llama".
   std::string_view architecture() const;
   const TensorTable& tensors() const { return tensors_; }
-  /// Of a GGUF file; empty for the other kinds.
+  /// Of a GGUF file or a packed model; empty for folders.
   const GgufMetadata& metadata() const { return metadata_; }
   /// What is odd but not wrong, for the user's eyes.
   const std::vector<std::string>& warnings() const { return warnings_; }
@@ -66,6 +67,9 @@ class Checkpoint {
 
  private:
   Checkpoint() = default;
+  Status open_gguf();
+  Status open_folder();
+  Status open_packed();
   Status check_weights() const;
 
   std::string path_;
@@ -73,6 +77,7 @@ class Checkpoint {
   ModelConfig config_;
   GgufMetadata metadata_;
   TensorTable tensors_;
+  std::shared_ptr<const MappedFile> mapping_;  // of a packed model
   std::vector<std::string> warnings_;
 };
 

@@ -98,7 +98,8 @@ const NameTable& mistral_names() {
 
 std::span<const TensorName> tensor_names(CheckpointKind kind, Role role) {
   switch (kind) {
-    case CheckpointKind::kGguf: return gguf_names()[role];
+    case CheckpointKind::kGguf:
+    case CheckpointKind::kPacked: return gguf_names()[role];
     case CheckpointKind::kHuggingFace: return hugging_face_names()[role];
     case CheckpointKind::kMistral: return mistral_names()[role];
   }

@@ -4,6 +4,7 @@
 
 #include "io/file.h"
 #include "io/json.h"
+#include "io/packed.h"
 #include "text/json_fields.h"
 #include "text/tokenizer_formats.h"
 
@@ -48,7 +49,7 @@ std::vector<int64_t> ids_field(const Json& config, const char* key) {
 }
 
 Result<std::unique_ptr<Tokenizer>> load_file(const std::string& path) {
-  char magic[4] = {};
+  char magic[kPackedMagic.size()] = {};
   {
     MIXTRAL_TRY(const auto file, InputFile::open(path));
     if (file->size() < sizeof magic)
@@ -56,7 +57,11 @@ Result<std::unique_ptr<Tokenizer>> load_file(const std::string& path) {
     MIXTRAL_TRY(file->read_at(0, std::as_writable_bytes(std::span(magic))));
   }
   const std::string_view start(magic, sizeof magic);
-  if (start == "GGUF") {
+  if (start == kPackedMagic) {
+    MIXTRAL_TRY(const PackedFile file, PackedFile::open(path));
+    return tokenizer_from_gguf(file.metadata, path);
+  }
+  if (start.starts_with("GGUF")) {
     MIXTRAL_TRY(const GgufFile file, GgufFile::open(path));
     return tokenizer_from_gguf(file.metadata, path);
   }

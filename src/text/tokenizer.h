@@ -40,11 +40,11 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  /// `path` is a GGUF file, a SentencePiece `tokenizer.model`, a `tokenizer.json`, or a folder with
-  /// one of the last two. A folder's tokenizer.json comes first, because tokens added after
-  /// training stand only there. Beside either, tokenizer_config.json, generation_config.json and
-  /// chat_template.jinja are heeded. nullptr if a folder has no tokenizer or a GGUF no tokenizer
-  /// keys.
+  /// `path` is a GGUF file, a packed model, a SentencePiece `tokenizer.model`, a `tokenizer.json`,
+  /// or a folder with one of the last two. A folder's tokenizer.json comes first, because tokens
+  /// added after training stand only there. Beside either, tokenizer_config.json,
+  /// generation_config.json and chat_template.jinja are heeded. nullptr if a folder has no
+  /// tokenizer, or a file of the first two kinds no tokenizer keys.
   static Result<std::unique_ptr<Tokenizer>> load(const std::string& path);
 
   virtual size_t vocab_size() const = 0;

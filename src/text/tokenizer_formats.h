@@ -34,7 +34,7 @@ Result<std::unique_ptr<Tokenizer>> tokenizer_from_json(std::string_view text,
                                                        std::string_view where,
                                                        const TokenizerSettings& settings = {});
 
-/// From the `tokenizer.*` keys of a GGUF file; nullptr if it has none.
+/// From the `tokenizer.*` keys of a GGUF file or a packed model; nullptr if it has none.
 Result<std::unique_ptr<Tokenizer>> tokenizer_from_gguf(const GgufMetadata& metadata,
                                                        std::string_view where);
 

@@ -17,7 +17,7 @@ import unittest
 
 from program import MODEL, PROGRAM, WORK, Case, golden, run
 
-COMMANDS = ["chat", "generate", "info", "tokenize", "detokenize", "logits", "convert", "upcycle", "make-model", "bench"]
+COMMANDS = ["chat", "generate", "info", "tokenize", "detokenize", "logits", "convert", "pack", "upcycle", "make-model", "bench"]
 
 
 class Usage(Case):

@@ -46,6 +46,30 @@ def gguf(keys, tensors, version=3, alignment=32):
     return header + bytes(-len(header) % alignment) + data
 
 
+def packed(keys, tensors, version=1):
+    """A packed model (docs/adr/0006-packed-models.md) of the same keys and F32 tensors; the harness adds checksums."""
+    body = b"".join(gguf_string(name) + gguf_value(kind, value) for name, kind, value in keys)
+    placed, data = [], b""
+    for name, dims, _, content in tensors:
+        if len(dims) == 1:
+            panels = content
+        else:  # 16 rows side by side, column after column
+            n_cols, n_rows = dims
+            values = struct.unpack(f"<{n_rows * n_cols}f", content)
+            panels = b"".join(struct.pack("<f", values[row * n_cols + col] if row < n_rows else 0)
+                              for first in range(0, n_rows, 16) for col in range(n_cols) for row in range(first, first + 16))
+        placed.append((name, dims, len(data)))
+        data += panels + bytes(-len(panels) % 64)
+    data += bytes(-len(data) % 4096)
+    size = 56 + len(body) + sum(len(gguf_string(name)) + 24 + 8 * len(dims) for name, dims, _ in placed)
+    header_bytes = size + -size % 4096
+    for name, dims, offset in placed:
+        body += gguf_string(name) + struct.pack(f"<II{len(dims)}Q", 0, len(dims), *reversed(dims))
+        body += struct.pack("<QQ", header_bytes + offset, 0)
+    preamble = b"MIXTPACK" + struct.pack("<IIQQQQQ", version, 0, header_bytes, header_bytes + len(data), len(keys), len(placed), 0)
+    return (preamble + body).ljust(header_bytes, b"\0") + data
+
+
 def make_gguf():
     every_kind = [(f"scalar.{kind}", kind, 1) for kind in FORMATS]
     every_kind += [(f"array.{kind}", kind, [0, 1]) for kind in FORMATS]
@@ -140,6 +164,11 @@ def make_models():
     write("model_gguf_fuzz", "dense", gguf(keys(), shared + dense))
     write("model_gguf_fuzz", "stacked", gguf(keys(**experts), shared + stacked))
     write("model_gguf_fuzz", "one-tensor-per-expert", gguf(keys(**experts), shared + apart))
+
+    write("model_packed_fuzz", "mixture", packed(keys(**experts), shared + apart))
+    write("model_packed_fuzz", "dense", packed(keys(), shared + dense))
+    write("model_packed_fuzz", "tensors-missing", packed(keys(), shared))
+    write("model_packed_fuzz", "file-cut", packed(keys(), shared + dense)[:-64])
 
     config = {"model_type": "mixtral", "hidden_act": "silu", "hidden_size": 8, "intermediate_size": 12,
               "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "num_local_experts": 3,

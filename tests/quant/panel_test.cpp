@@ -40,7 +40,7 @@ INSTANTIATE_TEST_SUITE_P(AllTypes, PanelOf,
 
 TEST_P(PanelOf, GivesBackEveryBitOfEveryRow) {
   for (const size_t cols : widths()) {
-    for (const size_t n_rows : {1, 5, 16}) {
+    for (const size_t n_rows : {size_t{1}, size_t{5}, size_t{16}}) {
       const size_t bytes = row_bytes(GetParam(), cols), stride = bytes + 5;
       const std::vector<std::byte> stored = random_bytes(n_rows * stride, 1);
       const AlignedBuffer panel(panel_bytes(GetParam(), cols));
