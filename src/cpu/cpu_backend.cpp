@@ -117,6 +117,10 @@ class CpuBackend final : public Backend {
     return CpuWeight::planned_bytes(source);
   }
 
+  void observe_inputs(InputObserver* observer) override {
+    context_.observer = exact_context_.observer = observer;
+  }
+
   size_t scratch_bytes(const StepLimits& limits) const override {
     const AttentionShape& shape = limits.attention;
     const size_t widest = std::max(limits.dim, shape.n_heads * shape.head_dim);

@@ -5,6 +5,7 @@
 
 #include "core/thread_pool.h"
 #include "cpu/kernels/kernel_table.h"
+#include "ops/input_observer.h"
 
 namespace mixtral::cpu {
 
@@ -12,6 +13,7 @@ struct CpuContext {
   const KernelTable& kernels;
   ThreadPool& pool;
   bool exact;  ///< f32 activations for every type
+  InputObserver* observer = nullptr;
 
   ActivationFormat format(Type type) const {
     return exact ? ActivationFormat::kF32 : activation_format(type);

@@ -95,6 +95,7 @@ class ExpertsStep {
         scratch_(arena.take<float>(context.pool.size() * kScratchFloats)) {}
 
   void run(TensorView<const float> x, TensorView<float> residual) {
+    if (context_.observer != nullptr) observe(x);
     gather(x);
     gate_and_up();
     down();
@@ -109,6 +110,22 @@ class ExpertsStep {
     return inputs_.of(context_.format(weight.type(expert)));
   }
   ActivationRows& hidden(size_t expert) { return hidden_.of(context_.format(down_.type(expert))); }
+
+  // Shows the inputs of gate and up to the observer, a task for some columns of one expert.
+  void observe(TensorView<const float> x) {
+    const size_t k = routing_.expert_ids.cols();
+    const size_t slices = (x.cols() + kSliceCols - 1) / kSliceCols;
+    context_.pool.for_each(groups_.experts.size() * slices, [&](size_t task, size_t) {
+      const size_t expert = groups_.experts[task / slices];
+      const size_t first_col = task % slices * kSliceCols;
+      const size_t n_cols = std::min(kSliceCols, x.cols() - first_col);
+      for (size_t i = groups_.offsets[expert]; i < groups_.offsets[expert + 1]; ++i) {
+        const TensorView<const float> row(x.row(groups_.pairs[i] / k) + first_col, 1, n_cols);
+        context_.observer->on_inputs(gate_, expert, first_col, row);
+        context_.observer->on_inputs(up_, expert, first_col, row);
+      }
+    });
+  }
 
   // Each token is quantised once; its row is copied to every expert that it chose.
   void gather(TensorView<const float> x) {
@@ -151,6 +168,9 @@ class ExpertsStep {
       context_.kernels.swiglu(h, up + r * kSliceCols, n_cols, h);
       hidden(expert).fill(context_.kernels, first_row + r, slice * kSliceCols, n_cols, h);
     }
+    if (context_.observer != nullptr)  // this task owns the columns
+      context_.observer->on_inputs(down_, expert, slice * kSliceCols,
+                                   {gate, n_rows, n_cols, kSliceCols});
   }
 
   void down() {

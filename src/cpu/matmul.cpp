@@ -26,6 +26,20 @@ void write_tile(TensorView<const float> tile, TensorView<float> y, size_t first_
   }
 }
 
+// Columns that one task shows to an observer.
+constexpr size_t kObservedCols = 256;
+
+void observe(const CpuContext& context, TensorView<const float> x,
+             std::span<const LinearPart> parts) {
+  const size_t slices = (x.cols() + kObservedCols - 1) / kObservedCols;
+  context.pool.for_each(parts.size() * slices, [&](size_t task, size_t) {
+    const size_t first = task % slices * kObservedCols;
+    const size_t n = std::min(kObservedCols, x.cols() - first);
+    context.observer->on_inputs(*parts[task / slices].weight, 0, first,
+                                {x.data() + first, x.rows(), n, x.stride()});
+  });
+}
+
 // The formats that the parts' weights want, each made once.
 class FormatSet {
  public:
@@ -89,6 +103,7 @@ void multiply(const CpuContext& context, const PanelRange& range, const Activati
 void multiply_parts(const CpuContext& context, Arena& arena, TensorView<const float> x,
                     std::span<const LinearPart> parts, OutputMode mode) {
   if (x.rows() == 0) return;
+  if (context.observer != nullptr) observe(context, x, parts);
   const size_t mark = arena.used();
   FormatSet activations(context, arena, x);
   size_t total_panels = 0;

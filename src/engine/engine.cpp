@@ -274,22 +274,26 @@ Result<Generation> Engine::generate(std::span<const int32_t> prompt_ids,
 
 Status Engine::score(std::span<const int32_t> ids,
                      FunctionRef<Status(size_t position, std::span<const float> logits)> on_logits,
-                     StepTrace* trace) {
+                     StepTrace* trace, size_t first_position) {
   MIXTRAL_TRY(check_ids(ids));
   if (ids.size() > context_len()) {
     return fail(ErrorCode::kTooLarge, "{} tokens, expected at most the {} of the context",
                 ids.size(), context_len());
   }
   const size_t vocab_size = model_->config().vocab_size;
-  Arena arena(model_->arena_bytes(chunk_tokens_, chunk_tokens_));
+  const size_t n_logits = ids.size() - std::min(first_position, ids.size());
+  Arena arena(model_->arena_bytes(chunk_tokens_, std::min(chunk_tokens_, n_logits)));
   cached_ids_.resize(cache_.truncate(0));
   for (size_t first = 0; first < ids.size(); first += chunk_tokens_) {
     const auto chunk = ids.subspan(first, std::min(chunk_tokens_, ids.size() - first));
-    MIXTRAL_TRY(step(arena, chunk, chunk.size(), trace));
-    for (size_t row = 0; row < chunk.size(); ++row) {
+    const size_t end = first + chunk.size();
+    const size_t n_rows = std::min(chunk.size(), end - std::min(first_position, end));
+    MIXTRAL_TRY(step(arena, chunk, n_rows, trace));
+    for (size_t row = 0; row < n_rows; ++row) {
       const auto logits = std::span(logits_).subspan(row * vocab_size, vocab_size);
-      MIXTRAL_TRY(check_finite(logits, first + row));
-      MIXTRAL_TRY(on_logits(first + row, logits));
+      const size_t position = end - n_rows + row;
+      MIXTRAL_TRY(check_finite(logits, position));
+      MIXTRAL_TRY(on_logits(position, logits));
     }
   }
   return {};

@@ -100,11 +100,12 @@ class Engine {
                               FunctionRef<void(const GeneratedToken&)> on_token,
                               StepTrace* trace = nullptr);
 
-  /// Calls `on_logits(position, logits)` for every position of `ids`, in order, from an empty
-  /// cache. An error that it returns ends the call.
+  /// Runs `ids` from an empty cache and calls `on_logits(position, logits)` for every position, in
+  /// order, from `first_position` on; the logits of those before are not computed. An error that it
+  /// returns ends the call.
   Status score(std::span<const int32_t> ids,
                FunctionRef<Status(size_t position, std::span<const float> logits)> on_logits,
-               StepTrace* trace = nullptr);
+               StepTrace* trace = nullptr, size_t first_position = 0);
 
  private:
   Engine(Checkpoint checkpoint, std::unique_ptr<Backend> backend,

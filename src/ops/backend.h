@@ -17,6 +17,7 @@
 #include "core/function_ref.h"
 #include "core/result.h"
 #include "core/tensor_view.h"
+#include "ops/input_observer.h"
 #include "ops/kv_view.h"
 #include "ops/weight.h"
 
@@ -81,6 +82,11 @@ class Backend {
                                                FunctionRef<void(uint64_t)>* on_bytes) = 0;
   /// Bytes of memory that load() would keep for such a weight.
   virtual size_t weight_bytes(const WeightSource& source) const = 0;
+
+  /// Shows the inputs of linear, linear_add, route and experts (of w_down too) to `observer`, which
+  /// must outlive the steps; nullptr, as at first, to none. The observer sees them in f32, before
+  /// they are quantised.
+  virtual void observe_inputs(InputObserver* observer) = 0;
 
   /// Bytes the operations of one step take from the arena for themselves, at most.
   virtual size_t scratch_bytes(const StepLimits& limits) const = 0;

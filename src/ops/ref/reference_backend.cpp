@@ -108,6 +108,8 @@ class ReferenceBackend final : public Backend {
     return total;
   }
 
+  void observe_inputs(InputObserver* observer) override { observer_ = observer; }
+
   size_t scratch_bytes(const StepLimits&) const override {
     return 0;
   }  // it uses vectors of its own
@@ -134,6 +136,7 @@ class ReferenceBackend final : public Backend {
 
   void linear(Arena&, TensorView<const float> x, std::span<const LinearPart> parts) override {
     for (const LinearPart& part : parts) {
+      observe(*part.weight, 0, x, all_rows(x.rows()));
       multiply(*part.weight, 0, x, all_rows(x.rows()),
                [&](size_t t, size_t r, float value) { part.y.row(t)[r] = value; });
     }
@@ -141,6 +144,7 @@ class ReferenceBackend final : public Backend {
 
   void linear_add(Arena&, TensorView<const float> x, const Weight& weight,
                   TensorView<float> residual) override {
+    observe(weight, 0, x, all_rows(x.rows()));
     multiply(weight, 0, x, all_rows(x.rows()),
              [&](size_t t, size_t r, float value) { residual.row(t)[r] += value; });
   }
@@ -191,6 +195,7 @@ class ReferenceBackend final : public Backend {
 
   void route(Arena&, TensorView<const float> x, const Weight& router, TensorView<float> logits,
              const Routing& routing) override {
+    observe(router, 0, x, all_rows(x.rows()));
     multiply(router, 0, x, all_rows(x.rows()),
              [&](size_t t, size_t e, float value) { logits.row(t)[e] = value; });
     for (size_t t = 0; t < x.rows(); ++t) {
@@ -216,11 +221,14 @@ class ReferenceBackend final : public Backend {
       if (tokens.empty()) continue;
       std::vector<float> hidden(n_tokens * hidden_dim);
       const TensorView<float> h(hidden.data(), n_tokens, hidden_dim);
+      observe(*weights.w_gate, e, x, tokens);
+      observe(*weights.w_up, e, x, tokens);
       multiply(*weights.w_gate, e, x, tokens, [&](size_t t, size_t r, float gate) {
         h.row(t)[r] = gate / (1.0f + std::exp(-gate));
       });
       multiply(*weights.w_up, e, x, tokens,
                [&](size_t t, size_t r, float up) { h.row(t)[r] *= up; });
+      observe(*weights.w_down, e, h, tokens);
       std::vector<size_t> slot_of(n_tokens);
       for (size_t i = 0; i < tokens.size(); ++i) slot_of[tokens[i]] = slots[i];
       multiply(*weights.w_down, e, h, tokens, [&](size_t t, size_t r, float down) {
@@ -253,6 +261,12 @@ class ReferenceBackend final : public Backend {
   Status finish_step() override { return {}; }
 
  private:
+  void observe(const Weight& weight, size_t matrix, TensorView<const float> x,
+               std::span<const size_t> tokens) const {
+    if (observer_ == nullptr) return;
+    for (const size_t t : tokens) observer_->on_inputs(weight, matrix, 0, x.rows_from(t, 1));
+  }
+
   static void attend(const LayerAttention& layer, const SequenceRows& sequence, size_t position,
                      size_t head, std::span<const float> q, std::span<float> y) {
     const AttentionShape& shape = layer.shape;
@@ -282,6 +296,8 @@ class ReferenceBackend final : public Backend {
     }
     for (size_t i = 0; i < mixed.size(); ++i) y[i] = static_cast<float>(mixed[i] / sum);
   }
+
+  InputObserver* observer_ = nullptr;
 };
 
 }  // namespace
