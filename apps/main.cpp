@@ -62,6 +62,9 @@ int run(int argc, char** argv) {
   mixtral::add_logits_command(app, context);
   mixtral::add_convert_command(app, context);
   mixtral::add_pack_command(app, context);
+  mixtral::add_quantize_command(app, context);
+  mixtral::add_imatrix_command(app, context);
+  mixtral::add_perplexity_command(app, context);
   mixtral::add_upcycle_command(app, context);
   mixtral::add_make_model_command(app, context);
   mixtral::add_bench_command(app, context);

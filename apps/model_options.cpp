@@ -16,7 +16,6 @@ namespace mixtral {
 namespace {
 
 constexpr size_t kMaxThreads = 1024;
-constexpr size_t kMaxContext = size_t{1} << 30;
 
 void note_kernels(const Engine& engine, const AppContext& context) {
   KernelList kernels;
@@ -39,11 +38,14 @@ void warn_about_context(size_t context_len, const ModelConfig& config, const App
       context_len, config.context_len));
 }
 
-void add_compute_options(CLI::App& command, ModelOptions& options) {
-  add_number_option<size_t>(command, "--threads", options.n_threads,
-                            "Worker threads (default: one per CPU)",
-                            {.smallest = 1, .largest = kMaxThreads})
-      ->group("Computing");
+CLI::Option* add_threads_option(CLI::App& command, size_t& n_threads) {
+  return add_number_option<size_t>(command, "--threads", n_threads,
+                                   "Worker threads (default: one per CPU)",
+                                   {.smallest = 1, .largest = kMaxThreads});
+}
+
+void add_device_options(CLI::App& command, ModelOptions& options) {
+  add_threads_option(command, options.n_threads)->group("Computing");
   command
       .add_option("--backend", options.backend, "What computes: cpu, or the slow plain reference")
       ->check(CLI::IsMember({"reference", "cpu"}))
@@ -58,6 +60,10 @@ void add_compute_options(CLI::App& command, ModelOptions& options) {
   command.add_option("--kv-type", options.kv_type, "Type of the cache's numbers (default: f16)")
       ->check(CLI::IsMember(kKvTypeNames))
       ->group("Computing");
+}
+
+void add_compute_options(CLI::App& command, ModelOptions& options) {
+  add_device_options(command, options);
   add_number_option<size_t>(command, "--context", options.context_len,
                             "Positions to have room for (default: the model's own)",
                             {.smallest = 1, .largest = kMaxContext})

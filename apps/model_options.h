@@ -10,7 +10,13 @@
 #include "model/checkpoint.h"
 #include "ops/backend.h"
 
+namespace CLI {
+class Option;
+}
+
 namespace mixtral {
+
+inline constexpr size_t kMaxContext = size_t{1} << 30;
 
 struct ModelOptions {
   std::string path;  ///< empty: the default model
@@ -27,7 +33,11 @@ void add_model_option(
     CLI::App& command, ModelOptions& options,
     const std::string& description =
         "GGUF file, packed model, or folder with safetensors (default: the default model)");
-/// --threads, --backend, --isa, --exact, --kv-type, --context.
+/// --threads alone.
+CLI::Option* add_threads_option(CLI::App& command, size_t& n_threads);
+/// --threads, --backend, --isa, --exact, --kv-type.
+void add_device_options(CLI::App& command, ModelOptions& options);
+/// Those and --context.
 void add_compute_options(CLI::App& command, ModelOptions& options);
 
 /// The path given, else that of the default model. Fails if there is none, saying how to get one.

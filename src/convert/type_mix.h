@@ -22,9 +22,16 @@ Result<const TypeMix*> type_mix_from_name(std::string_view name);
 std::string_view type_mix_name(const TypeMix& mix);
 /// The type that most of the weights have.
 Type base_type(const TypeMix& mix);
+/// The number that says "Q4_K_M" in a file's general.file_type.
+uint64_t gguf_file_type(const TypeMix& mix);
 std::vector<std::string_view> type_mix_names();
 
-/// The type of a weight with rows of `cols` in a model of this config. Vectors and routers are F32.
+/// The type that a weight is to have, whatever the length of its rows. Vectors and routers are F32.
+/// Some mixes spend their bits otherwise when they know which columns matter (`weighted`).
+Type wanted_type(const TypeMix& mix, const ModelConfig& config, WeightId id, bool weighted);
+/// `type`, or the nearest one whose blocks divide rows of `cols`.
+Type fitting_type(Type type, Role role, size_t cols);
+/// Both: the type of a weight with rows of `cols` where the importance of columns is not known.
 Type type_in_mix(const TypeMix& mix, const ModelConfig& config, WeightId id, size_t cols);
 
 }  // namespace mixtral

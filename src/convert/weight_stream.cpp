@@ -60,7 +60,8 @@ class RowConverter {
                   source_.name(), row);
     widened_.resize(source_.cols());
     unpack(type, from, source_.cols(), widened_.data());
-    pack(form_.type, widened_.data(), source_.cols(), nullptr, to);
+    const float* importance = form_.importance.empty() ? nullptr : form_.importance.data();
+    pack(form_.type, widened_.data(), source_.cols(), importance, to);
     if (!all_finite(form_.type, to, source_.cols()))
       return fail(ErrorCode::kBadInput, "{}: row {} holds a value too large for {}", source_.name(),
                   row, type_name(form_.type));

@@ -22,7 +22,8 @@ enum class RowOrder { kInterleaved, kHalf };
 struct WeightForm {
   Type type = Type::kF32;
   RowOrder order = RowOrder::kInterleaved;
-  size_t head_dim = 0;  ///< needed for kHalf only
+  size_t head_dim = 0;                     ///< needed for kHalf only
+  std::span<const float> importance = {};  ///< of the columns, see pack(); empty: all alike
 };
 
 /// Takes the next bytes; called by one thread, in order.

@@ -19,6 +19,18 @@ uint64_t file_type(Type type) {
   }
 }
 
+void describe_mix(const WriteOptions& options, GgufMetadata& metadata) {
+  constexpr uint64_t kQuantisationVersion = 2;  // of the block formats (GGML_QNT_VERSION)
+  metadata.set("general.file_type", gguf_file_type(*options.mix));
+  metadata.set("general.quantization_version", kQuantisationVersion);
+  if (options.importance == nullptr) return;
+  metadata.set("quantize.imatrix.file", options.importance->source_path);
+  if (!options.importance->datasets.empty())
+    metadata.set("quantize.imatrix.dataset", options.importance->datasets.front());
+  metadata.set("quantize.imatrix.entries_count", uint64_t{options.importance->weights.size()});
+  metadata.set("quantize.imatrix.chunks_count", options.importance->n_chunks);
+}
+
 }  // namespace
 
 GgufMetadata gguf_metadata(const ModelSource& model) {
@@ -65,10 +77,11 @@ Result<WriteReport> write_gguf(const ModelSource& model, const std::string& path
   for (const PlannedTensor& tensor : plan.tensors)
     infos.push_back({tensor.name, tensor.form.type, tensor.shape});
   GgufMetadata metadata = gguf_metadata(model);
+  if (options.mix != nullptr) describe_mix(options, metadata);
   if (options.type) metadata.set("general.file_type", file_type(*options.type));
   MIXTRAL_TRY(GgufWriter writer, GgufWriter::create(path, metadata, std::move(infos)));
 
-  ThreadPool pool;
+  ThreadPool pool(options.n_threads);
   ByteProgress written(progress, "writing " + path, plan.n_bytes());
   for (const PlannedTensor& tensor : plan.tensors) {
     MIXTRAL_TRY(stream_tensor(model, tensor, pool, [&](std::span<const std::byte> bytes) {
@@ -77,7 +90,8 @@ Result<WriteReport> write_gguf(const ModelSource& model, const std::string& path
     }));
   }
   MIXTRAL_TRY(writer.finish());
-  return WriteReport{plan.tensors.size(), plan.n_bytes(), std::move(plan.notes)};
+  return WriteReport{plan.tensors.size(), plan.n_bytes(), std::move(plan.notes),
+                     std::move(plan.warnings)};
 }
 
 }  // namespace mixtral

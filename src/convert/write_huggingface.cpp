@@ -93,7 +93,7 @@ Json shard_index(const std::vector<Shard>& shards, uint64_t total_bytes) {
 Status write_weights(const ModelSource& model, const WritePlan& plan, const StagedFolder& folder,
                      const WriteOptions& options, ByteProgress& written) {
   const std::vector<Shard> shards = split_into_shards(plan.tensors, options.shard_bytes);
-  ThreadPool pool;
+  ThreadPool pool(options.n_threads);
   for (const Shard& shard : shards)
     MIXTRAL_TRY(write_shard(model, shard, folder.file(shard.file_name), pool, written));
   if (shards.size() == 1) return {};
@@ -175,7 +175,7 @@ Result<WriteReport> write_huggingface(const ModelSource& model, const std::strin
   }
   MIXTRAL_TRY(write_json(staged, "config.json", huggingface_config(model, common_type(plan))));
   MIXTRAL_TRY(staged.commit());
-  return WriteReport{plan.tensors.size(), plan.n_bytes(), std::move(plan.notes)};
+  return WriteReport{plan.tensors.size(), plan.n_bytes(), std::move(plan.notes), {}};
 }
 
 }  // namespace mixtral

@@ -15,6 +15,8 @@ Result<WriteReport> write_model(const ModelSource& model, ModelFormat format,
                                 const std::string& path, const WriteOptions& options,
                                 Progress* progress) {
   MIXTRAL_CHECK(!options.type || !is_quantised(*options.type), "options.type must be a float type");
+  MIXTRAL_CHECK(options.mix == nullptr || format == ModelFormat::kGguf,
+                "only GGUF files hold mixes of types");
   switch (format) {
     case ModelFormat::kGguf: return write_gguf(model, path, options, progress);
     case ModelFormat::kHuggingFace: return write_huggingface(model, path, options, progress);

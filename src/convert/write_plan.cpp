@@ -4,6 +4,8 @@
 #include <map>
 #include <numeric>
 
+#include "convert/column_importance.h"
+#include "convert/type_mix.h"
 #include "model/tensor_names.h"
 
 namespace mixtral {
@@ -15,14 +17,6 @@ bool is_vector(Role role) {
 
 bool is_expert(Role role) {
   return role == Role::kWGate || role == Role::kWUp || role == Role::kWDown;
-}
-
-/// The name of a tensor in a new checkpoint: experts in the format's first, current layout.
-std::string tensor_name(CheckpointKind kind, WeightId id, size_t expert, bool has_router) {
-  for (const TensorName& name : tensor_names(kind, id.role))
-    if (!is_expert(id.role) || (name.layout == TensorLayout::kWhole) != has_router)
-      return fmt::format(fmt::runtime(name.pattern), id.layer, expert);
-  MIXTRAL_CHECK(false, "every format has a name for every role");
 }
 
 /// True for the weights that are kept in F32 where nothing is lost by it: small and delicate.
@@ -56,9 +50,36 @@ class Notes {
   std::map<std::tuple<Role, Type, Type>, size_t> changes_;
 };
 
-WritePlan finish(std::vector<PlannedTensor> tensors, const Notes& notes) {
-  return {std::move(tensors), notes.lines()};
-}
+/// Collects what is worth saying about a mix of types, one line for all layers.
+class MixNotes {
+ public:
+  void add(Role role, const WeightSource& source, Type wanted, Type chosen) {
+    if (chosen != wanted) replaced_[{role, wanted, chosen, source.cols()}] += source.n_matrices();
+    for (const Type stored : source.types())
+      if (is_quantised(stored) && stored != chosen) ++quantised_before_[stored];
+  }
+
+  std::vector<std::string> lines() const {
+    std::vector<std::string> lines;
+    for (const auto& [change, n_matrices] : replaced_) {
+      const auto& [role, wanted, chosen, cols] = change;
+      lines.push_back(fmt::format(
+          "{} ({} {}): {} in the place of {}, whose blocks of {} do not divide rows of {}",
+          role_name(role), n_matrices, n_matrices == 1 ? "matrix" : "matrices", type_name(chosen),
+          type_name(wanted), type_info(wanted).block_size, cols));
+    }
+    for (const auto& [type, n_matrices] : quantised_before_) {
+      lines.push_back(fmt::format(
+          "{} {} of {} rounded a second time: the original model would give better ones",
+          n_matrices, n_matrices == 1 ? "matrix" : "matrices", type_name(type)));
+    }
+    return lines;
+  }
+
+ private:
+  std::map<std::tuple<Role, Type, Type, size_t>, size_t> replaced_;
+  std::map<Type, size_t> quantised_before_;
+};
 
 /// The one type of all matrices of a stack, if there is one.
 std::optional<Type> common_type(const WeightSource& source) {
@@ -68,13 +89,16 @@ std::optional<Type> common_type(const WeightSource& source) {
   return types.front();
 }
 
-Type gguf_type(const ModelSource& model, const WriteOptions& options, Role role,
-               const WeightSource& source) {
+/// The type that the options ask for, whatever the length of the rows.
+Type asked_type(const ModelSource& model, const WriteOptions& options, WeightId id,
+                const WeightSource& source) {
   const std::optional<Type> stored = common_type(source);
-  if (is_vector(role)) return Type::kF32;  // what readers of GGUF files expect
-  if (role == Role::kRouter && !(model.keeps_gguf_types && stored)) return Type::kF32;
-  if (options.type && role != Role::kRouter) return *options.type;
-  return stored.value_or(Type::kF32);
+  if (is_vector(id.role)) return Type::kF32;  // what readers of GGUF files expect
+  if (id.role == Role::kRouter)
+    return model.keeps_gguf_types ? stored.value_or(Type::kF32) : Type::kF32;
+  if (options.mix != nullptr)
+    return wanted_type(*options.mix, model.config, id, options.importance != nullptr);
+  return options.type.value_or(stored.value_or(Type::kF32));
 }
 
 /// The type of a matrix in a folder, which knows no blocks.
@@ -125,23 +149,34 @@ uint64_t WritePlan::n_bytes() const {
 }
 
 Result<WritePlan> plan_gguf(const ModelSource& model, const WriteOptions& options) {
-  std::vector<PlannedTensor> tensors;
+  if (options.importance != nullptr) MIXTRAL_TRY(check_importance(*options.importance, model));
+  WritePlan plan;
   Notes notes;
+  MixNotes mix_notes;
   for (const WeightId id : all_weights(model.config)) {
     const auto source = model.weight(id);
-    const Type type = gguf_type(model, options, id.role, *source);
-    for (const Type stored : source->types()) notes.add(id.role, stored, type);
-    PlannedTensor tensor{tensor_name(CheckpointKind::kGguf, id, 0, model.config.has_router()),
+    const Type asked = asked_type(model, options, id, *source);
+    const Type type = fitting_type(asked, id.role, source->cols());
+    if (options.mix != nullptr) {
+      mix_notes.add(id.role, *source, asked, type);
+    } else {
+      for (const Type stored : source->types()) notes.add(id.role, stored, type);
+    }
+    PlannedTensor tensor{new_tensor_name(CheckpointKind::kGguf, id, 0, model.config.has_router()),
                          id,
                          0,
                          source->n_matrices(),
                          {.type = type},
-                         matrix_shape(id.role, *source)};
+                         matrix_shape(id.role, *source),
+                         {}};
     if (is_expert(id.role) && model.config.has_router())
       tensor.shape.insert(tensor.shape.begin(), source->n_matrices());
-    tensors.push_back(std::move(tensor));
+    if (options.importance != nullptr && is_quantised(type))
+      tensor.importance = column_importance(*options.importance, tensor.name, plan.warnings);
+    plan.tensors.push_back(std::move(tensor));
   }
-  return finish(std::move(tensors), notes);
+  plan.notes = options.mix != nullptr ? mix_notes.lines() : notes.lines();
+  return plan;
 }
 
 Result<WritePlan> plan_huggingface(const ModelSource& model, const WriteOptions& options) {
@@ -160,22 +195,27 @@ Result<WritePlan> plan_huggingface(const ModelSource& model, const WriteOptions&
       const Type type = is_small(id.role) ? small : dense_type(options, stored);
       if (!is_small(id.role)) notes.add(id.role, stored, type);  // those change without loss only
       tensors.push_back(
-          {tensor_name(CheckpointKind::kHuggingFace, id, matrix, model.config.has_router()),
+          {new_tensor_name(CheckpointKind::kHuggingFace, id, matrix, model.config.has_router()),
            id,
            matrix,
            1,
            {type, rotary ? RowOrder::kHalf : RowOrder::kInterleaved, model.config.head_dim},
-           matrix_shape(id.role, *source)});
+           matrix_shape(id.role, *source),
+           {}});
     }
   }
-  return finish(std::move(tensors), notes);
+  return WritePlan{std::move(tensors), notes.lines(), {}};
 }
 
 Status stream_tensor(const ModelSource& model, const PlannedTensor& tensor, ThreadPool& pool,
                      ByteSink sink) {
   const auto source = model.weight(tensor.id);
-  for (size_t i = 0; i < tensor.n_matrices; ++i)
-    MIXTRAL_TRY(stream_matrix(*source, tensor.first_matrix + i, tensor.form, pool, sink));
+  WeightForm form = tensor.form;
+  for (size_t i = 0; i < tensor.n_matrices; ++i) {
+    if (!tensor.importance.empty())
+      form.importance = std::span(tensor.importance).subspan(i * source->cols(), source->cols());
+    MIXTRAL_TRY(stream_matrix(*source, tensor.first_matrix + i, form, pool, sink));
+  }
   return {};
 }
 

@@ -16,7 +16,8 @@ struct PlannedTensor {
   WeightId id;
   size_t first_matrix = 0, n_matrices = 1;
   WeightForm form;
-  std::vector<uint64_t> shape;  ///< outermost dimension first
+  std::vector<uint64_t> shape;    ///< outermost dimension first
+  std::vector<float> importance;  ///< of the columns of each matrix; empty: all alike
 
   uint64_t n_bytes() const;
 };
@@ -24,6 +25,7 @@ struct PlannedTensor {
 struct WritePlan {
   std::vector<PlannedTensor> tensors;  ///< in the order they are written
   std::vector<std::string> notes;      ///< WriteReport::notes
+  std::vector<std::string> warnings;   ///< WriteReport::warnings
 
   uint64_t n_bytes() const;
 };

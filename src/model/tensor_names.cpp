@@ -2,6 +2,8 @@
 
 #include <vector>
 
+#include "core/check.h"
+
 namespace mixtral {
 namespace {
 
@@ -104,6 +106,16 @@ std::span<const TensorName> tensor_names(CheckpointKind kind, Role role) {
     case CheckpointKind::kMistral: return mistral_names()[role];
   }
   return {};
+}
+
+std::string new_tensor_name(CheckpointKind kind, WeightId id, size_t expert, bool has_router) {
+  const bool is_expert =
+      id.role == Role::kWGate || id.role == Role::kWUp || id.role == Role::kWDown;
+  for (const TensorName& name : tensor_names(kind, id.role)) {
+    if (!is_expert || (name.layout == TensorLayout::kWhole) != has_router)
+      return fmt::format(fmt::runtime(name.pattern), id.layer, expert);
+  }
+  MIXTRAL_CHECK(false, "every format has a name for every role");
 }
 
 bool has_half_rotary_order(CheckpointKind kind) { return kind == CheckpointKind::kHuggingFace; }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "io/checkpoint_kind.h"
@@ -25,6 +26,10 @@ struct TensorName {
 
 /// The names that a weight may have in such a checkpoint, to be tried in order.
 std::span<const TensorName> tensor_names(CheckpointKind kind, Role role);
+
+/// The name of a tensor in a new checkpoint: experts in the format's first, current layout, which
+/// for dense models is that of one whole matrix.
+std::string new_tensor_name(CheckpointKind kind, WeightId id, size_t expert, bool has_router);
 
 /// True if the rows of wq and wk lie in half order, (i, i + head_dim / 2) being a rotary pair, and
 /// not in interleaved order, (2i, 2i + 1).
