@@ -9,9 +9,8 @@
 #include "io/file.h"
 #include "model_options.h"
 #include "number_option.h"
-#include "prompt_ids.h"
 #include "terminal.h"
-#include "token_ids.h"
+#include "text_windows.h"
 
 namespace mixtral {
 namespace {
@@ -32,14 +31,10 @@ float fewest_rows(const ImportanceMatrix& matrix) {
 
 Status run(Arguments arguments, const AppContext& context) {
   MIXTRAL_TRY(check_output_path(arguments.out));
-  MIXTRAL_TRY(const std::string text, read_text(arguments.text_file));
-  arguments.model.context_len = window_tokens(arguments.windows);
-  MIXTRAL_TRY(const auto engine, load_engine(arguments.model, context));
-  const Tokenizer* tokenizer = engine->tokenizer();
-  MIXTRAL_TRY(need_tokenizer(tokenizer));
-  if (tokenizer->adds_bos()) arguments.windows.bos_id = tokenizer->bos_id();
   MIXTRAL_TRY(const Windows windows,
-              Windows::cut(encode_with_bos(text, *tokenizer), arguments.windows));
+              windows_of_text(arguments.model, arguments.text_file, arguments.windows));
+  arguments.model.context_len = windows.n_tokens();
+  MIXTRAL_TRY(const auto engine, load_engine(arguments.model, context));
   MIXTRAL_TRY(ImportanceMatrix matrix,
               collect_importance(*engine, windows, context.make_progress().get()));
   matrix.datasets = {arguments.text_file};

@@ -12,9 +12,8 @@
 #include "eval/perplexity.h"
 #include "model_options.h"
 #include "number_option.h"
-#include "prompt_ids.h"
 #include "terminal.h"
-#include "token_ids.h"
+#include "text_windows.h"
 
 namespace mixtral {
 namespace {
@@ -86,12 +85,6 @@ Json json_of(const Findings& findings, size_t window_tokens) {
   return json;
 }
 
-Result<std::vector<int32_t>> ids_of_text(const Arguments& arguments, const Engine& engine) {
-  MIXTRAL_TRY(need_tokenizer(engine.tokenizer()));
-  MIXTRAL_TRY(const std::string text, read_text(arguments.text_file));
-  return encode_with_bos(text, *engine.tokenizer());
-}
-
 Result<Findings> measure(const Arguments& arguments, Engine& engine, const Windows& windows,
                          BaseFile* base, Progress* progress) {
   Findings findings;
@@ -129,22 +122,16 @@ Status run(Arguments arguments, const AppContext& context) {
     return fail(ErrorCode::kBadInput, "--stride {}: expected less than the context of {}",
                 arguments.windows.stride, arguments.windows.context);
   }
-  arguments.model.context_len = window_tokens(arguments.windows);
+  MIXTRAL_TRY(const Windows windows,
+              base ? windows_of_ids(arguments.model, base->ids(), arguments.windows)
+                   : windows_of_text(arguments.model, arguments.text_file, arguments.windows));
+  arguments.model.context_len = windows.n_tokens();
   MIXTRAL_TRY(const auto engine, load_engine(arguments.model, context));
-  std::vector<int32_t> ids;
-  if (base) {
-    const size_t vocab_size = engine->model().config().vocab_size;
-    if (base->vocab_size() != vocab_size) {
-      return fail(ErrorCode::kBadInput, "{}: of a model with {} tokens, but this one has {}",
-                  arguments.base_file, base->vocab_size(), vocab_size);
-    }
-    ids = base->ids();
-  } else {
-    MIXTRAL_TRY(ids, ids_of_text(arguments, *engine));
+  const size_t vocab_size = engine->model().config().vocab_size;
+  if (base && base->vocab_size() != vocab_size) {
+    return fail(ErrorCode::kBadInput, "{}: of a model with {} tokens, but this one has {}",
+                arguments.base_file, base->vocab_size(), vocab_size);
   }
-  const Tokenizer* tokenizer = engine->tokenizer();
-  if (tokenizer != nullptr && tokenizer->adds_bos()) arguments.windows.bos_id = tokenizer->bos_id();
-  MIXTRAL_TRY(const Windows windows, Windows::cut(std::move(ids), arguments.windows));
   const auto progress = context.make_progress();
   MIXTRAL_TRY(const Findings findings,
               measure(arguments, *engine, windows, base ? &*base : nullptr, progress.get()));

@@ -5,12 +5,15 @@
 #include "core/check.h"
 
 namespace mixtral {
+namespace {
 
 size_t window_tokens(const WindowOptions& options) {
   if (options.stride == 0) return options.context;
   constexpr size_t kUnit = 256;  // of llama.cpp's contexts
   return (options.context + options.stride / 2 + kUnit - 1) / kUnit * kUnit;
 }
+
+}  // namespace
 
 Result<Windows> Windows::cut(std::vector<int32_t> ids, const WindowOptions& options) {
   MIXTRAL_CHECK(options.context >= 4, "a window needs tokens to read and tokens to score");

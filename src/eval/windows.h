@@ -15,15 +15,13 @@ namespace mixtral {
 struct WindowOptions {
   size_t context = 512;  ///< tokens of a window, at least 4
   /// 0: windows stand side by side, and the second half of each is scored. Else they begin `stride`
-  /// tokens apart, less than `context`, and the last `stride` tokens of each are scored.
+  /// tokens apart, less than `context`, the last `stride` tokens of each are scored, and each is
+  /// half a stride longer than `context`, rounded up to whole 256: so llama-perplexity has it.
   size_t stride = 0;
   size_t max_windows = 0;  ///< 0: all that the text has
   /// What stands in the place of each window's first token; not where there is a stride.
-  std::optional<int32_t> bos_id;
+  std::optional<int32_t> bos_id = std::nullopt;
 };
-
-/// `context`; with a stride half of it more, rounded up to whole 256, as llama-perplexity has it.
-size_t window_tokens(const WindowOptions& options);
 
 /// The windows of one text. All have the same length; a rest that fills none is left out.
 class Windows {

@@ -88,9 +88,26 @@ TEST(TypeMix, TakesASmallerBlockWhereRowsDoNotDivide) {
   EXPECT_EQ(type("Q4_K_S", Role::kWUp, 160), Type::kQ5_0);
   EXPECT_EQ(type("Q5_K_S", Role::kWUp, 160), Type::kQ5_1);
   EXPECT_EQ(type("Q6_K", Role::kWUp, 160), Type::kQ8_0);
-  EXPECT_EQ(type("Q2_K", Role::kWUp, 160), Type::kIQ4_NL);
+  EXPECT_EQ(type("Q2_K", Role::kWUp, 160), Type::kQ4_0);
+  EXPECT_EQ(type("Q3_K_S", Role::kWUp, 160), Type::kQ4_0);
+  EXPECT_EQ(type("IQ4_XS", Role::kWUp, 160), Type::kIQ4_NL);
   EXPECT_EQ(type("Q4_K_M", Role::kOutput, 160), Type::kQ8_0);
   EXPECT_EQ(type("Q4_0", Role::kWUp, 100), Type::kF16);
+}
+
+TEST(TypeMix, SpendsBitsOtherwiseWhereImportanceIsKnown) {
+  ModelConfig config = *model_shape("mixtral-8x7b");
+  config.n_layers = 8;
+  const auto type = [&](const char* mix, size_t layer, bool weighted) {
+    return wanted_type(**type_mix_from_name(mix), config, {Role::kWDown, layer}, weighted);
+  };
+  EXPECT_EQ(type("IQ4_XS", 0, false), Type::kQ5_K);
+  EXPECT_EQ(type("IQ4_XS", 0, true), Type::kIQ4_XS);
+  EXPECT_EQ(type("Q4_0", 0, false), Type::kQ4_0);
+  EXPECT_EQ(type("Q4_0", 0, true), Type::kQ4_1);
+  EXPECT_EQ(type("Q4_0", 1, true), Type::kQ4_0);
+  EXPECT_EQ(type("Q5_0", 0, true), Type::kQ5_1);
+  EXPECT_EQ(type("Q4_K_M", 0, true), type("Q4_K_M", 0, false));
 }
 
 TEST(TypeMix, NamesTheChoicesWhenUnknown) {
