@@ -35,16 +35,26 @@ void pack_scaled(const float* x, const float* w, Block& block) {
 template <int MaxCode>
 Line stored_line(const float* x, const float* w) {
   const auto [lowest, highest] = std::minmax_element(x, x + 32);
-  const Line plain = {to_f16_range((*highest - *lowest) / MaxCode), to_f16_range(*lowest)};
+  const float range = *highest - *lowest, base = to_f16_range(*lowest);
   Line searched = fit_line<MaxCode, 32>(x, w, false);
   // The base is rounded first, so that the scale can make up for it.
   searched.base = to_f16_range(searched.base);
   const LineSums sums = line_sums<MaxCode, 32>(x, w, searched);
   if (sums.qq > 0) searched.scale = std::max(searched.scale + sums.eq / sums.qq, 0.0f);
   searched.scale = to_f16_range(searched.scale);
-  const bool keep =
-      line_sums<MaxCode, 32>(x, w, searched).ee <= line_sums<MaxCode, 32>(x, w, plain).ee;
-  return keep ? searched : plain;
+  // The plain line, where rounding to F16 spoiled the search's, and the one that hits every level
+  // of weights that had half as many before.
+  const Line others[] = {{to_f16_range(range / MaxCode), base},
+                         {to_f16_range(range / (MaxCode - 1)), base}};
+  Line best = searched;
+  float best_error = line_sums<MaxCode, 32>(x, w, best).ee;
+  for (const Line& line : others) {
+    const float error = line_sums<MaxCode, 32>(x, w, line).ee;
+    if (error >= best_error) continue;
+    best_error = error;
+    best = line;
+  }
+  return best;
 }
 
 template <int MaxCode, class Block>

@@ -119,6 +119,20 @@ TEST(Pack, KeepsItsOwnResultExactly) {
   }
 }
 
+TEST(Pack, KeepsHalfAsManyLevelsExactly) {
+  Rng rng(5);
+  std::vector<float> values(64 * 32);
+  for (size_t block = 0; block < 64; ++block) {
+    const float d = f16_to_f32(f32_to_f16(static_cast<float>(0.01 + 0.1 * rng.uniform())));
+    const float m = f16_to_f32(f32_to_f16(static_cast<float>(rng.normal())));
+    for (size_t i = 0; i < 32; ++i) {
+      const uint64_t code = i < 2 ? 15 * i : rng.next() % 16;  // both ends are taken
+      values[block * 32 + i] = d * static_cast<float>(code) + m;
+    }
+  }
+  EXPECT_EQ(round_trip(Type::kQ5_1, values), values);
+}
+
 TEST(Pack, KeepsZerosExactly) {
   const std::vector<float> zeros(512, 0.0f);
   const std::vector<float> vanishing(512, 1e-9f);
