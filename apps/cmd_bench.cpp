@@ -12,6 +12,7 @@
 #include "bench_report.h"
 #include "commands.h"
 #include "core/cpu_features.h"
+#include "core/progress_task.h"
 #include "core/thread_pool.h"
 #include "model_options.h"
 #include "terminal.h"
@@ -63,7 +64,7 @@ Status run_cases(const BenchOptions& options, const ModelOptions& model_options,
   for (const BenchCase& test : cases) results.push_back({name, kv_type, test, &machine, {}, {}});
 
   const size_t n_runs = cases.size() * (options.n_repeats + 1);
-  if (progress != nullptr) progress->start("measuring " + name, n_runs, "runs");
+  ProgressTask measured(progress.get(), "measuring " + name, n_runs, "runs");
   for (size_t i = 0; i < n_runs; ++i) {
     BenchResult& result = results[first + i % cases.size()];
     const bool warm_up = i < cases.size();
@@ -73,9 +74,8 @@ Status run_cases(const BenchOptions& options, const ModelOptions& model_options,
     } else {
       result.seconds.push_back(run.seconds);
     }
-    if (progress != nullptr) progress->update(i + 1);
+    measured.add(1);
   }
-  if (progress != nullptr) progress->finish();
   return {};
 }
 

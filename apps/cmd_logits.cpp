@@ -7,6 +7,7 @@
 
 #include "app_context.h"
 #include "commands.h"
+#include "core/progress_task.h"
 #include "io/file.h"
 #include "io/safetensors.h"
 #include "machine.h"
@@ -97,15 +98,14 @@ Status write_logits(const LogitsOptions& options, Engine& engine, std::span<cons
                                                      declare_tensors(config, ids.size(), options)));
   Recorder recorder(engine.model().backend(), config, options);
   const auto progress = context.make_progress();
-  if (progress != nullptr) progress->start("computing", ids.size(), "tokens");
+  ProgressTask computed(progress.get(), "computing", ids.size(), "tokens");
   MIXTRAL_TRY(engine.score(
       ids,
-      [&](size_t position, std::span<const float> logits) -> Status {
-        if (progress != nullptr) progress->update(position + 1);
+      [&](size_t, std::span<const float> logits) -> Status {
+        computed.add(1);
         return writer.write(std::as_bytes(logits));
       },
       &recorder));
-  if (progress != nullptr) progress->finish();
   MIXTRAL_TRY(recorder.write(writer));
   return writer.finish();
 }

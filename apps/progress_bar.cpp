@@ -30,19 +30,21 @@ void ProgressBar::start(std::string_view task, uint64_t total, std::string_view 
   task_ = task;
   unit_ = unit;
   total_ = total;
+  done_ = 0;
   running_ = true;
   started_ = Clock::now();
   last_shown_ = started_ - (on_terminal_ ? kRedraw : kLineEvery - kFirstLine);
 }
 
 void ProgressBar::update(uint64_t done) {
+  done_ = done;
   const auto now = Clock::now();
   if (now - last_shown_ < (on_terminal_ ? kRedraw : kLineEvery)) return;
   last_shown_ = now;
   if (on_terminal_) {
-    draw_bar(done);
+    draw_bar();
   } else {
-    fmt::print(stderr, "{}: {}\n", task_, state(done));
+    fmt::print(stderr, "{}: {}\n", task_, state());
   }
 }
 
@@ -50,6 +52,8 @@ void ProgressBar::finish() {
   const duration<double> seconds = Clock::now() - started_;
   if (on_terminal_) {
     fmt::print(stderr, "\r\033[K");
+  } else if (done_ < total_) {
+    fmt::print(stderr, "{}: stopped at {}\n", task_, state());
   } else if (seconds >= kFirstLine) {
     fmt::print(stderr, "{}: done in {:.1f} s\n", task_, seconds.count());
   }
@@ -60,19 +64,19 @@ std::string ProgressBar::amount(uint64_t n) const {
   return unit_ == "bytes" ? format_bytes(n) : fmt::format("{} {}", n, unit_);
 }
 
-std::string ProgressBar::state(uint64_t done) const {
-  if (total_ == 0) return amount(done);
-  return fmt::format("{} of {}", amount(std::min(done, total_)), amount(total_));
+std::string ProgressBar::state() const {
+  if (total_ == 0) return amount(done_);
+  return fmt::format("{} of {}", amount(std::min(done_, total_)), amount(total_));
 }
 
-void ProgressBar::draw_bar(uint64_t done) const {
+void ProgressBar::draw_bar() const {
   std::string bar;
   if (total_ > 0) {
-    const double part = static_cast<double>(std::min(done, total_)) / static_cast<double>(total_);
+    const double part = static_cast<double>(std::min(done_, total_)) / static_cast<double>(total_);
     const auto full = static_cast<size_t>(part * kBarColumns);
     bar = fmt::format(" [{:=<{}}{:{}}] {:3.0f} %", "", full, "", kBarColumns - full, part * 100);
   }
-  fmt::print(stderr, "\r{}{} {}\033[K", task_, bar, state(done));
+  fmt::print(stderr, "\r{}{} {}\033[K", task_, bar, state());
   std::fflush(stderr);
 }
 

@@ -9,7 +9,8 @@
 namespace mixtral {
 
 /// The bar disappears when its task ends. Away from a terminal a line tells the start and the end
-/// of every task that takes longer than a second, and how far a long one is.
+/// of every task that takes longer than a second, how far a long one is, and where one stopped that
+/// did not get to its end.
 class ProgressBar : public Progress {
  public:
   ProgressBar();
@@ -22,13 +23,13 @@ class ProgressBar : public Progress {
  private:
   using Clock = std::chrono::steady_clock;
   std::string amount(uint64_t n) const;
-  std::string state(uint64_t done) const;
-  void draw_bar(uint64_t done) const;
+  std::string state() const;
+  void draw_bar() const;
 
   bool on_terminal_;
   bool running_ = false;
   std::string task_, unit_;
-  uint64_t total_ = 0;
+  uint64_t done_ = 0, total_ = 0;
   Clock::time_point started_, last_shown_;
 };
 

@@ -39,9 +39,10 @@ BATCH_FLAGS = {
 }
 
 
-def run(command):
+def run(command, stderr=subprocess.DEVNULL):
     with tempfile.TemporaryDirectory() as folder:  # some of the programs leave logs where they are started
-        return subprocess.run([str(word) for word in command], cwd=folder, capture_output=True, text=True, check=True).stdout
+        return subprocess.run([str(word) for word in command], cwd=folder, stdout=subprocess.PIPE, stderr=stderr, text=True,
+                              check=True).stdout
 
 
 class Test:
@@ -72,7 +73,7 @@ class Test:
         batch_flags = sum((BATCH_FLAGS[pair] for pair in zip(flags[::2], flags[1::2])), [])
         context = self.batch * (max(self.depth, 1) + self.n_tokens + 16)
         out = run([folder / "llama-batched-bench", "-m", model, "-c", context, "-b", 512, "-ub", 512, "-npp", max(self.depth, 1),
-                   "-ntg", self.n_tokens, "-npl", self.batch, "-t", args.threads, *batch_flags])
+                   "-ntg", self.n_tokens, "-npl", self.batch, "-t", args.threads, *batch_flags], stderr=subprocess.STDOUT)
         # | PP | TG | B | N_KV | T_PP s | S_PP t/s | T_TG s | S_TG t/s | ...
         rows = [line.split("|") for line in out.splitlines() if re.match(r"\|\s*\d+ \|", line)]
         return float(rows[0][8]) if rows else None

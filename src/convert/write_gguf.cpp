@@ -4,7 +4,7 @@
 
 #include "convert/shortest_decimal.h"
 #include "convert/write_plan.h"
-#include "core/byte_progress.h"
+#include "core/progress_task.h"
 #include "core/thread_pool.h"
 
 namespace mixtral {
@@ -82,7 +82,7 @@ Result<WriteReport> write_gguf(const ModelSource& model, const std::string& path
   MIXTRAL_TRY(GgufWriter writer, GgufWriter::create(path, metadata, std::move(infos)));
 
   ThreadPool pool(options.n_threads);
-  ByteProgress written(progress, "writing " + path, plan.n_bytes());
+  ProgressTask written(progress, "writing " + path, plan.n_bytes());
   for (const PlannedTensor& tensor : plan.tensors) {
     MIXTRAL_TRY(stream_tensor(model, tensor, pool, [&](std::span<const std::byte> bytes) {
       written.add(bytes.size());

@@ -7,7 +7,7 @@
 #include "convert/shortest_decimal.h"
 #include "convert/staged_folder.h"
 #include "convert/write_plan.h"
-#include "core/byte_progress.h"
+#include "core/progress_task.h"
 #include "core/thread_pool.h"
 #include "io/file.h"
 #include "io/safetensors.h"
@@ -68,7 +68,7 @@ Status write_json(const StagedFolder& folder, const std::string& name, const Jso
 }
 
 Status write_shard(const ModelSource& model, const Shard& shard, const std::string& path,
-                   ThreadPool& pool, ByteProgress& written) {
+                   ThreadPool& pool, ProgressTask& written) {
   std::vector<SafetensorsTensorInfo> infos;
   for (const PlannedTensor& tensor : shard.tensors)
     infos.push_back({tensor.name, std::string(type_name(tensor.form.type)), tensor.shape});
@@ -91,7 +91,7 @@ Json shard_index(const std::vector<Shard>& shards, uint64_t total_bytes) {
 }
 
 Status write_weights(const ModelSource& model, const WritePlan& plan, const StagedFolder& folder,
-                     const WriteOptions& options, ByteProgress& written) {
+                     const WriteOptions& options, ProgressTask& written) {
   const std::vector<Shard> shards = split_into_shards(plan.tensors, options.shard_bytes);
   ThreadPool pool(options.n_threads);
   for (const Shard& shard : shards)
@@ -170,7 +170,7 @@ Result<WriteReport> write_huggingface(const ModelSource& model, const std::strin
   MIXTRAL_TRY(check_disk_space(folder, plan.n_bytes()));
   MIXTRAL_TRY(write_tokenizer(model, staged, plan.notes));
   {
-    ByteProgress written(progress, "writing " + folder, plan.n_bytes());
+    ProgressTask written(progress, "writing " + folder, plan.n_bytes());
     MIXTRAL_TRY(write_weights(model, plan, staged, options, written));
   }
   MIXTRAL_TRY(write_json(staged, "config.json", huggingface_config(model, common_type(plan))));

@@ -5,7 +5,7 @@
 
 #include "convert/write_gguf.h"
 #include "core/arena.h"
-#include "core/byte_progress.h"
+#include "core/progress_task.h"
 #include "core/thread_pool.h"
 #include "io/packed.h"
 #include "model/tensor_names.h"
@@ -82,7 +82,7 @@ std::vector<PackedMatrix> plan_matrices(const ModelSource& model) {
 // Packs matrices on all threads and hands them to a writer in order.
 class MatrixPacker {
  public:
-  MatrixPacker(PackedWriter& writer, ByteProgress& progress)
+  MatrixPacker(PackedWriter& writer, ProgressTask& progress)
       : writer_(writer), progress_(progress), staging_(pool_.size()) {}
 
   Status pack(const WeightSource& source, const PackedMatrix& planned) {
@@ -135,7 +135,7 @@ class MatrixPacker {
   }
 
   PackedWriter& writer_;
-  ByteProgress& progress_;
+  ProgressTask& progress_;
   ThreadPool pool_;
   AlignedBuffer panels_;
   std::vector<AlignedBuffer> staging_;
@@ -167,7 +167,7 @@ Result<WriteReport> write_packed(const ModelSource& model, const std::string& pa
   MIXTRAL_TRY(PackedWriter writer,
               PackedWriter::create(path, std::move(metadata), std::move(infos)));
   {
-    ByteProgress written(progress, "writing " + path, report.n_bytes);
+    ProgressTask written(progress, "writing " + path, report.n_bytes);
     MatrixPacker packer(writer, written);
     for (const PackedMatrix& matrix : plan)
       MIXTRAL_TRY(packer.pack(*model.weight(matrix.id), matrix));

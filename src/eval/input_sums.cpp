@@ -3,6 +3,7 @@
 #include <cmath>
 #include <unordered_map>
 
+#include "core/progress_task.h"
 #include "model/tensor_names.h"
 #include "ops/input_observer.h"
 
@@ -87,15 +88,13 @@ class Observation {
 };
 
 Status read_windows(Engine& engine, const Windows& windows, Progress* progress) {
-  if (progress != nullptr)
-    progress->start("reading", windows.size() * windows.n_tokens(), "tokens");
+  ProgressTask read(progress, "reading", windows.size() * windows.n_tokens(), "tokens");
   for (size_t window = 0; window < windows.size(); ++window) {
     const std::vector<int32_t> inputs = windows.inputs(window);
     const auto no_logits = [](size_t, std::span<const float>) { return Status(); };
     MIXTRAL_TRY(engine.score(inputs, no_logits, nullptr, inputs.size()));
-    if (progress != nullptr) progress->update((window + 1) * windows.n_tokens());
+    read.add(windows.n_tokens());
   }
-  if (progress != nullptr) progress->finish();
   return {};
 }
 

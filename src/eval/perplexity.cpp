@@ -2,13 +2,13 @@
 
 #include <numbers>
 
+#include "core/progress_task.h"
+
 namespace mixtral {
 
 Status score_windows(Engine& engine, const Windows& windows,
                      FunctionRef<Status(const ScoredToken&)> on_token, Progress* progress) {
-  if (progress != nullptr) {
-    progress->start("scoring", windows.size() * windows.n_tokens(), "tokens");
-  }
+  ProgressTask scored(progress, "scoring", windows.size() * windows.n_tokens(), "tokens");
   for (size_t window = 0; window < windows.size(); ++window) {
     // What comes after a window's last token is not asked.
     const std::vector<int32_t> inputs = windows.inputs(window);
@@ -19,9 +19,8 @@ Status score_windows(Engine& engine, const Windows& windows,
           return on_token({window, position + 1, text[position + 1], logits});
         },
         nullptr, windows.first_scored() - 1));
-    if (progress != nullptr) progress->update((window + 1) * windows.n_tokens());
+    scored.add(windows.n_tokens());
   }
-  if (progress != nullptr) progress->finish();
   return {};
 }
 

@@ -2,7 +2,7 @@
 #include <vector>
 
 #include "core/arena.h"
-#include "core/byte_progress.h"
+#include "core/progress_task.h"
 #include "io/packed.h"
 #include "io/quoted.h"
 
@@ -11,7 +11,7 @@ namespace {
 
 constexpr uint64_t kReadBytes = uint64_t{1} << 20;
 
-Result<uint64_t> checksum_of(const InputFile& file, const PackedPart& part, ByteProgress& done) {
+Result<uint64_t> checksum_of(const InputFile& file, const PackedPart& part, ProgressTask& done) {
   const AlignedBuffer buffer(std::min(kReadBytes, part.n_bytes));
   if (buffer.data() == nullptr)
     return fail(ErrorCode::kTooLarge, "{}: no memory for {} bytes", file.path(), kReadBytes);
@@ -31,7 +31,7 @@ Result<uint64_t> checksum_of(const InputFile& file, const PackedPart& part, Byte
 Status PackedFile::verify(ThreadPool& pool, Progress* progress) const {
   uint64_t total = 0;
   for (const PackedPart& part : parts) total += part.n_bytes;
-  ByteProgress done(progress, "verifying", total);
+  ProgressTask done(progress, "verifying", total);
   std::vector<Status> results(parts.size());
   pool.for_each(parts.size(), [&](size_t index, size_t) {
     const Result<uint64_t> found = checksum_of(*file, parts[index], done);

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/byte_progress.h"
+#include "core/progress_task.h"
 
 namespace mixtral {
 namespace {
@@ -46,7 +46,7 @@ Result<std::unique_ptr<Transformer>> Transformer::load(const Checkpoint& checkpo
   const std::vector<WeightId> ids = all_weights(config);
   uint64_t total = 0;
   for (const WeightId id : ids) total += stored_bytes(*checkpoint.source(id));
-  ByteProgress load_progress(progress, "loading", total);
+  ProgressTask load_progress(progress, "loading", total);
   FunctionRef<void(uint64_t)> on_bytes(load_progress);
   for (const WeightId id : ids) {
     auto weight = backend.load(*checkpoint.source(id), &on_bytes);

@@ -15,7 +15,7 @@
 
 // How far ahead memory is asked for. Far, and into L2 only: a body is read at several places at
 // once, and L1 has no room for all of them.
-constexpr size_t kPrefetchBytes = 8192;
+constexpr size_t kPrefetchBytes = 4096;
 
 // The columns of a panel that one chunk of activations meets.
 template <class Q>
@@ -56,6 +56,14 @@ struct PanelChunk {
     if (group == 0) prefetch(heads + block * kHead + kPrefetchBytes / 8);
   }
 
+  // The whole chunk's share at once.
+  void prefetch_all() const {
+    for (size_t block = 0; block < n_blocks; ++block) {
+      for (size_t group = 0; group < Q::kBlockCols / Q::kGroupCols; ++group)
+        prefetch_group(block, group);
+    }
+  }
+
   const uint8_t* body;
   const std::byte* heads;
   size_t n_blocks;
@@ -87,10 +95,14 @@ struct UnpackedChunk {
     return load(store->heads[which][block]);
   }
 
-  void prefetch_group(size_t, size_t) const {}
+  // Only while the chunk meets its first rows: memory arrives while they are multiplied.
+  [[gnu::always_inline]] inline void prefetch_group(size_t block, size_t group) const {
+    if (packed != nullptr) packed->prefetch_group(block, group);
+  }
 
   const UnpackedStore* store;
   size_t n_blocks;
+  const PanelChunk<Q>* packed = nullptr;
 };
 
 template <class Q, int C>
@@ -107,10 +119,8 @@ template <class Q, int C>
 template <class Q>
 UnpackedChunk<Q> unpack_chunk(const PanelChunk<Q>& chunk, UnpackedStore& out) {
   for (size_t block = 0; block < chunk.n_blocks; ++block) {
-    for (size_t group = 0; group < Q::kBlockCols / Q::kGroupCols; ++group) {
-      chunk.prefetch_group(block, group);
+    for (size_t group = 0; group < Q::kBlockCols / Q::kGroupCols; ++group)
       unpack_codes<Q, 0>(chunk, block, group, out);
-    }
     for (size_t h = 0; h < Q::kLayout.n_heads; ++h)
       store(out.heads[h][block], chunk.head(block, h));
   }
@@ -276,9 +286,9 @@ void multiply_few(const std::byte* panel, size_t cols, const Activations& x, siz
 
 // Many rows: y[row][0..15] += one unpacked chunk · row, M rows at a time.
 template <class Q, int M>
-void add_to_rows(const UnpackedChunk<Q>& weights, const ChunkOf<Q>* x, size_t row, size_t n_rows,
+void add_to_rows(UnpackedChunk<Q> weights, const ChunkOf<Q>* x, size_t row, size_t n_rows,
                  float* y) {
-  for (; row + M <= n_rows; row += M) {
+  for (; row + M <= n_rows; row += M, weights.packed = nullptr) {
     F32x16 results[M];
 #pragma GCC unroll 16
     for (size_t m = 0; m < M; ++m) results[m] = load(y + 16 * (row + m));
@@ -298,7 +308,9 @@ void multiply_many(const std::byte* panel, size_t cols, const Activations& x, fl
   const auto* chunks = reinterpret_cast<const ChunkOf<Q>*>(x.chunks);
   for (size_t c = 0; c * kChunkCols < cols; ++c, chunks += x.chunk_stride) {
     const PanelChunk<Q> packed(panel, cols, c);
-    add_to_rows<Q, kRowTile>(unpack_chunk(packed, store_of_chunk), chunks, 0, x.n_rows, results[0]);
+    UnpackedChunk<Q> weights = unpack_chunk(packed, store_of_chunk);
+    weights.packed = &packed;
+    add_to_rows<Q, kRowTile>(weights, chunks, 0, x.n_rows, results[0]);
   }
   for (size_t row = 0; row < x.n_rows; ++row) store(y + row * y_stride, load(results[row]));
 }

@@ -152,7 +152,9 @@ void multiply_tiles(const std::byte* panel, size_t cols, const Activations& x, f
   configure_for<Q>(tile_rows);
   const auto* chunks = reinterpret_cast<const ChunkOf<Q>*>(x.chunks);
   for (size_t c = 0; c * kChunkCols < cols; ++c, chunks += x.chunk_stride) {
-    const UnpackedChunk<Q> weights = unpack_chunk(PanelChunk<Q>(panel, cols, c), planes.unpacked);
+    const PanelChunk<Q> packed(panel, cols, c);
+    packed.prefetch_all();
+    const UnpackedChunk<Q> weights = unpack_chunk(packed, planes.unpacked);
     make_planes<Q>(planes, weights.n_blocks);
     add_chunk_to_tiles<Q>(weights, planes, tile_rows, {chunks, x.n_rows, results[0]});
   }
