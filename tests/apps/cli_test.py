@@ -228,6 +228,7 @@ class Interrupt(Case):
         _, error = process.communicate(timeout=60)
         self.assertEqual(process.returncode, -signal.SIGINT, error)
         self.assertIn(b"interrupted", error)
+        self.assertNotIn(b"done", error)
         self.assertFalse(partial.exists())
         self.assertFalse((WORK / out).exists())
 
