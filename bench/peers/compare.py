@@ -151,12 +151,15 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--avx2", action="store_true", help="everything for AVX2 only (build.sh --avx2)")
+    parser.add_argument("--flags", action="append", default=[], metavar="PEER=FLAGS", help="only these, instead of trying all")
     parser.add_argument("--our-flags", default="", help="more options for mixtral bench")
     parser.add_argument("--program", type=pathlib.Path, default=ROOT / "build/release/bin/mixtral")
     parser.add_argument("--peers", type=pathlib.Path, default=ROOT / "build/peers")
     parser.add_argument("-o", "--out", type=pathlib.Path, required=True, help="writes OUT.json and OUT.md")
     args = parser.parse_args()
     args.model = [str(pathlib.Path(model).resolve()) for model in args.model]
+    for peer, _, flags in (choice.partition("=") for choice in args.flags):
+        PEERS[peer] = [flags.split()]
     args.suffix = "-avx2" if args.avx2 else ""
     if args.avx2:
         args.our_flags += " --isa avx2"
