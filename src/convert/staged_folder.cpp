@@ -59,6 +59,7 @@ Status check_target(const std::string& path, bool replace) {
 }  // namespace
 
 Result<StagedFolder> StagedFolder::create(const std::string& path, bool replace) {
+  const OutputGuard guard;  // from before there is a folder to when the StagedFolder has its own
   const std::string target = without_trailing_slashes(path);
   MIXTRAL_TRY(check_target(target, replace));
   const std::string partial = target + ".partial";

@@ -106,6 +106,7 @@ bool cancel_output_files() {
 
 Result<OutputFile> OutputFile::create(const std::string& path) {
   MIXTRAL_TRY(check_output_path(path));
+  const OutputGuard guard;  // from before there is a file to when the OutputFile has its own
   const std::string temporary = path + ".partial";
   MIXTRAL_TRY(const int descriptor, open_locked(path, temporary));
   OutputFile file(path, temporary, descriptor);
