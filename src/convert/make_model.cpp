@@ -106,10 +106,6 @@ WeightShape shape_of(const ModelConfig& c, Role role) {
   return {};
 }
 
-bool is_norm(Role role) {
-  return role == Role::kOutputNorm || role == Role::kAttentionNorm || role == Role::kFfnNorm;
-}
-
 /// A norm weight: ones.
 class OnesSource final : public WeightSource {
  public:
@@ -130,7 +126,7 @@ class RandomWeights {
 
   std::unique_ptr<WeightSource> weight(WeightId id) {
     const ModelConfig& config = options_.config;
-    if (is_norm(id.role)) return std::make_unique<OnesSource>(config.dim);
+    if (is_vector(id.role)) return std::make_unique<OnesSource>(config.dim);
     if (id.role == Role::kRouter)
       return make_random_router({.layer = id.layer,
                                  .n_experts = config.n_experts,

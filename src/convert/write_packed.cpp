@@ -19,13 +19,6 @@ namespace {
 constexpr size_t kTaskBytes = size_t{256} << 10;
 constexpr size_t kBatchBytes = size_t{16} << 20;
 
-bool is_expert(Role role) {
-  return role == Role::kWGate || role == Role::kWUp || role == Role::kWDown;
-}
-bool is_vector(Role role) {
-  return role == Role::kOutputNorm || role == Role::kAttentionNorm || role == Role::kFfnNorm;
-}
-
 // One tensor of the file: a matrix of a weight.
 struct PackedMatrix {
   WeightId id;

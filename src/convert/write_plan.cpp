@@ -11,14 +11,6 @@
 namespace mixtral {
 namespace {
 
-bool is_vector(Role role) {
-  return role == Role::kOutputNorm || role == Role::kAttentionNorm || role == Role::kFfnNorm;
-}
-
-bool is_expert(Role role) {
-  return role == Role::kWGate || role == Role::kWUp || role == Role::kWDown;
-}
-
 /// True for the weights that are kept in F32 where nothing is lost by it: small and delicate.
 bool is_small(Role role) { return is_vector(role) || role == Role::kRouter; }
 

@@ -38,10 +38,6 @@ MatrixShape expected_shape(const ModelConfig& c, Role role) {
   return {};
 }
 
-bool is_vector(Role role) {
-  return role == Role::kOutputNorm || role == Role::kAttentionNorm || role == Role::kFfnNorm;
-}
-
 // Where one matrix begins.
 struct MatrixPlace {
   const TensorEntry* entry;
@@ -138,6 +134,14 @@ std::string_view role_name(Role role) {
       "token embedding", "output norm", "output", "attention norm", "wq",    "wk", "wv", "wo",
       "ffn norm",        "router",      "w_gate", "w_up",           "w_down"};
   return kNames[static_cast<size_t>(role)];
+}
+
+bool is_vector(Role role) {
+  return role == Role::kOutputNorm || role == Role::kAttentionNorm || role == Role::kFfnNorm;
+}
+
+bool is_expert(Role role) {
+  return role == Role::kWGate || role == Role::kWUp || role == Role::kWDown;
 }
 
 std::vector<WeightId> all_weights(const ModelConfig& config) {

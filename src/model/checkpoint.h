@@ -33,6 +33,10 @@ enum class Role {
   kWDown,           ///< E x [D, H]
 };
 std::string_view role_name(Role role);
+/// True for norms, [D].
+bool is_vector(Role role);
+/// True for the matrices of the feed-forward block, of which there is one for each expert.
+bool is_expert(Role role);
 
 /// One weight of a model: the role and, if it belongs to one, the layer.
 struct WeightId {

@@ -109,10 +109,8 @@ std::span<const TensorName> tensor_names(CheckpointKind kind, Role role) {
 }
 
 std::string new_tensor_name(CheckpointKind kind, WeightId id, size_t expert, bool has_router) {
-  const bool is_expert =
-      id.role == Role::kWGate || id.role == Role::kWUp || id.role == Role::kWDown;
   for (const TensorName& name : tensor_names(kind, id.role)) {
-    if (!is_expert || (name.layout == TensorLayout::kWhole) != has_router)
+    if (!is_expert(id.role) || (name.layout == TensorLayout::kWhole) != has_router)
       return fmt::format(fmt::runtime(name.pattern), id.layer, expert);
   }
   MIXTRAL_CHECK(false, "every format has a name for every role");
