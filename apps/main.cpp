@@ -20,6 +20,7 @@ constexpr const char* kExamples = R"(Examples:
   mixtral chat                                 talk to the default model
   mixtral generate "Why is the sky blue?"      one answer on standard output
   mixtral generate -m model.gguf --file letter.txt --greedy -n 200
+  mixtral serve                                answer over HTTP, with a page to chat on
   mixtral info -m Mixtral-8x7B-Instruct/       what a checkpoint holds, and whether it fits here
 
 Models: a GGUF file, a packed model, or a folder from Hugging Face or Mistral (safetensors).
@@ -56,6 +57,7 @@ int run(int argc, char** argv) {
   app.footer(kExamples);
   mixtral::add_chat_command(app, context);
   mixtral::add_generate_command(app, context);
+  mixtral::add_serve_command(app, context);
   mixtral::add_info_command(app, context);
   mixtral::add_tokenize_command(app, context);
   mixtral::add_detokenize_command(app, context);

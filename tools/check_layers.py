@@ -23,7 +23,7 @@ RULE = {
     "engine": ["core", "ops", "model", "text"],
     "train": ["core", "io", "ops", "model", "text"],
     "eval": ["core", "io", "ops", "model", "text", "engine"],
-    "server": ["core", "text", "engine"],
+    "server": ["core", "io", "text", "engine"],
     "convert": ["core", "quant", "io", "text", "model", "ops"],
 }
 

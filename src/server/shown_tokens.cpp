@@ -1,0 +1,136 @@
+#include "server/shown_tokens.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "text/utf8.h"
+
+namespace mixtral {
+namespace {
+
+// Control tokens by name; others as text.
+std::string name_of(const Tokenizer& tokenizer, int32_t id) {
+  return tokenizer.is_control(id) ? std::string(tokenizer.piece(id))
+                                  : valid_utf8(tokenizer.token_bytes(id));
+}
+
+Json bytes_json(std::string_view bytes) {
+  Json list = Json::array();
+  for (const char byte : bytes) list.push_back(static_cast<unsigned char>(byte));
+  return list;
+}
+
+Json alternative_json(const Tokenizer& tokenizer, const TokenLogprob& other) {
+  const std::string bytes = tokenizer.token_bytes(other.id);
+  return {{"token", name_of(tokenizer, other.id)},
+          {"token_id", other.id},
+          {"logprob", finite_logprob(other.logprob)},
+          {"bytes", bytes_json(bytes)}};
+}
+
+}  // namespace
+
+std::string valid_utf8(std::string_view bytes) {
+  std::string text;
+  while (!bytes.empty()) {
+    const Utf8Character first = first_utf8_character(bytes);
+    if (first.kind == Utf8Character::Kind::kValid) {
+      text += bytes.substr(0, first.size);
+    } else {
+      text += kReplacementUtf8;
+    }
+    bytes.remove_prefix(first.size);
+  }
+  return text;
+}
+
+size_t count_characters(std::string_view bytes) {
+  return static_cast<size_t>(std::count_if(bytes.begin(), bytes.end(), [](char byte) {
+    return (static_cast<unsigned char>(byte) & 0xC0) != 0x80;
+  }));
+}
+
+double finite_logprob(double logprob) {
+  constexpr double kLeast = -9999.0;
+  return logprob > kLeast ? logprob : kLeast;
+}
+
+ShownToken shown_token(const Tokenizer& tokenizer, SampledToken token, bool strip_leading_space) {
+  ShownToken shown;
+  shown.is_control = tokenizer.is_control(token.id);
+  if (!shown.is_control) shown.bytes = tokenizer.token_bytes(token.id);
+  if (strip_leading_space && shown.bytes.starts_with(' ')) shown.bytes.erase(0, 1);
+  shown.token = std::move(token);
+  return shown;
+}
+
+void TokenQueue::push(SampledToken token) {
+  ShownToken shown = shown_token(*tokenizer_, std::move(token), may_strip_);
+  if (!shown.is_control) may_strip_ = false;
+  waiting_.push_back(std::move(shown));
+}
+
+std::vector<ShownToken> TokenQueue::take(size_t n_text_bytes, bool last) {
+  std::vector<ShownToken> taken;
+  for (ShownToken& shown : waiting_) {
+    const size_t rest = n_text_bytes - std::min(n_text_bytes, n_bytes_);
+    if (rest == 0 && !(last && shown.is_control)) break;
+    n_bytes_ += shown.bytes.size();
+    if (last && shown.bytes.size() > rest) shown.bytes.resize(rest);
+    taken.push_back(std::move(shown));
+  }
+  waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(taken.size()));
+  return taken;
+}
+
+Json chat_logprob_json(const Tokenizer& tokenizer, const ShownToken& shown) {
+  Json top = Json::array();
+  for (const TokenLogprob& other : shown.token.top)
+    top.push_back(alternative_json(tokenizer, other));
+  return {{"token", valid_utf8(shown.bytes)},
+          {"token_id", shown.token.id},
+          {"logprob", finite_logprob(shown.token.logprob)},
+          {"bytes", bytes_json(shown.bytes)},
+          {"top_logprobs", std::move(top)}};
+}
+
+void LegacyLogprobs::add(const ShownToken& shown, bool has_logprob) {
+  const SampledToken& token = shown.token;
+  const std::string name =
+      shown.is_control ? std::string(tokenizer_->piece(token.id)) : valid_utf8(shown.bytes);
+  tokens_.push_back(name);
+  offsets_.push_back(n_characters_);
+  n_characters_ += count_characters(shown.bytes);
+  if (!has_logprob) {
+    logprobs_.push_back(nullptr);
+    top_.push_back(nullptr);
+    return;
+  }
+  Json top = Json::object();
+  // Of tokens that read the same the more probable one counts, and it comes first.
+  const auto put = [&](const std::string& key, double logprob) {
+    const double value = finite_logprob(logprob);
+    const auto found = top.find(key);
+    if (found == top.end()) {
+      top[key] = value;
+    } else if (found->get<double>() < value) {
+      *found = value;
+    }
+  };
+  for (const TokenLogprob& other : token.top) put(name_of(*tokenizer_, other.id), other.logprob);
+  put(name_of(*tokenizer_, token.id), token.logprob);
+  logprobs_.push_back(finite_logprob(token.logprob));
+  top_.push_back(std::move(top));
+}
+
+Json LegacyLogprobs::take() {
+  Json all = {{"tokens", std::move(tokens_)},
+              {"token_logprobs", std::move(logprobs_)},
+              {"top_logprobs", std::move(top_)},
+              {"text_offset", std::move(offsets_)}};
+  tokens_ = logprobs_ = top_ = offsets_ = Json::array();
+  return all;
+}
+
+}  // namespace mixtral
