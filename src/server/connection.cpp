@@ -84,7 +84,7 @@ Connection::~Connection() { --context_.n_connections; }
 
 void Connection::start() { next_request(); }
 
-void Connection::abort() {
+void Connection::close_now() {
   transport_->post([self = shared_from_this()] { self->close(); });
 }
 

@@ -43,7 +43,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   ~Connection();
   void start();
   /// From any thread: closes now, whatever runs.
-  void abort();
+  void close_now();
   /// From any thread: closes unless a request is being answered, else after its answer.
   void close_when_idle();
 

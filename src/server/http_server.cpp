@@ -314,7 +314,7 @@ void HttpServer::stop() {
   const auto give_up = std::chrono::steady_clock::now() + kStopPatience;
   while (!state_->threads.empty() && state_->context.n_connections > 0 &&
          std::chrono::steady_clock::now() < give_up) {
-    for (const auto& connection : state_->connections_now()) connection->abort();
+    for (const auto& connection : state_->connections_now()) connection->close_now();
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   state_->io.stop();

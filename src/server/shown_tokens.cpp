@@ -9,10 +9,17 @@
 namespace mixtral {
 namespace {
 
+// Without the space that is not part of the text, if the token begins it.
+std::string bytes_of(const Tokenizer& tokenizer, int32_t id, bool begins_text) {
+  std::string bytes = tokenizer.token_bytes(id);
+  if (begins_text && bytes.starts_with(' ')) bytes.erase(0, 1);
+  return bytes;
+}
+
 // Control tokens by name; others as text.
-std::string name_of(const Tokenizer& tokenizer, int32_t id) {
+std::string name_of(const Tokenizer& tokenizer, int32_t id, bool begins_text) {
   return tokenizer.is_control(id) ? std::string(tokenizer.piece(id))
-                                  : valid_utf8(tokenizer.token_bytes(id));
+                                  : valid_utf8(bytes_of(tokenizer, id, begins_text));
 }
 
 Json bytes_json(std::string_view bytes) {
@@ -21,12 +28,11 @@ Json bytes_json(std::string_view bytes) {
   return list;
 }
 
-Json alternative_json(const Tokenizer& tokenizer, const TokenLogprob& other) {
-  const std::string bytes = tokenizer.token_bytes(other.id);
-  return {{"token", name_of(tokenizer, other.id)},
+Json alternative_json(const Tokenizer& tokenizer, const TokenLogprob& other, bool begins_text) {
+  return {{"token", name_of(tokenizer, other.id, begins_text)},
           {"token_id", other.id},
           {"logprob", finite_logprob(other.logprob)},
-          {"bytes", bytes_json(bytes)}};
+          {"bytes", bytes_json(bytes_of(tokenizer, other.id, begins_text))}};
 }
 
 }  // namespace
@@ -56,11 +62,11 @@ double finite_logprob(double logprob) {
   return logprob > kLeast ? logprob : kLeast;
 }
 
-ShownToken shown_token(const Tokenizer& tokenizer, SampledToken token, bool strip_leading_space) {
+ShownToken shown_token(const Tokenizer& tokenizer, SampledToken token, bool begins_text) {
   ShownToken shown;
   shown.is_control = tokenizer.is_control(token.id);
-  if (!shown.is_control) shown.bytes = tokenizer.token_bytes(token.id);
-  if (strip_leading_space && shown.bytes.starts_with(' ')) shown.bytes.erase(0, 1);
+  shown.begins_text = begins_text;
+  if (!shown.is_control) shown.bytes = bytes_of(tokenizer, token.id, begins_text);
   shown.token = std::move(token);
   return shown;
 }
@@ -87,7 +93,7 @@ std::vector<ShownToken> TokenQueue::take(size_t n_text_bytes, bool last) {
 Json chat_logprob_json(const Tokenizer& tokenizer, const ShownToken& shown) {
   Json top = Json::array();
   for (const TokenLogprob& other : shown.token.top)
-    top.push_back(alternative_json(tokenizer, other));
+    top.push_back(alternative_json(tokenizer, other, shown.begins_text));
   return {{"token", valid_utf8(shown.bytes)},
           {"token_id", shown.token.id},
           {"logprob", finite_logprob(shown.token.logprob)},
@@ -118,8 +124,9 @@ void LegacyLogprobs::add(const ShownToken& shown, bool has_logprob) {
       *found = value;
     }
   };
-  for (const TokenLogprob& other : token.top) put(name_of(*tokenizer_, other.id), other.logprob);
-  put(name_of(*tokenizer_, token.id), token.logprob);
+  for (const TokenLogprob& other : token.top)
+    put(name_of(*tokenizer_, other.id, shown.begins_text), other.logprob);
+  put(name_of(*tokenizer_, token.id, shown.begins_text), token.logprob);
   logprobs_.push_back(finite_logprob(token.logprob));
   top_.push_back(std::move(top));
 }

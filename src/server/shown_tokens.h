@@ -15,6 +15,7 @@ struct ShownToken {
   SampledToken token;
   std::string bytes;  ///< of the text; not always whole characters; empty for control tokens
   bool is_control = false;
+  bool begins_text = false;  ///< a leading space is not part of it, nor of its alternatives
 };
 
 /// Holds an answer's tokens until their text is certain. Not thread-safe.
@@ -37,7 +38,7 @@ class TokenQueue {
   size_t n_bytes_ = 0;  // of the tokens taken
 };
 
-ShownToken shown_token(const Tokenizer& tokenizer, SampledToken token, bool strip_leading_space);
+ShownToken shown_token(const Tokenizer& tokenizer, SampledToken token, bool begins_text);
 
 /// UTF-8 whatever the bytes: what is broken becomes U+FFFD.
 std::string valid_utf8(std::string_view bytes);
