@@ -18,14 +18,14 @@ using Clock = std::chrono::steady_clock;
 
 /// One prompt and what to do with it. What is left out means "as the model does it".
 struct Request {
-  std::vector<int32_t> prompt_ids;  ///< at least one
-  SamplingOptions sampling;         ///< answer i of several draws from seed + i
-  size_t max_tokens = 0;            ///< 0: until the context is full
-  size_t min_tokens = 0;            ///< no end of answer, no stop string before so many
-  size_t n_answers = 1;             ///< they share the pages of the prompt
-  std::vector<std::string> stop;    ///< the answer ends before the first of these; may span tokens
-  std::vector<int32_t> stop_ids;    ///< these end the answer as the model's own end token does
-  bool ignore_end = false;          ///< go on after the model's end-of-answer token
+  std::vector<int32_t> prompt_ids;   ///< at least one
+  SamplingOptions sampling;          ///< answer i of several draws from seed + i
+  size_t max_tokens = 0;             ///< 0: until the context is full
+  size_t min_tokens = 0;             ///< no end of answer, no stop string before so many
+  size_t n_answers = 1;              ///< they share the pages of the prompt
+  std::vector<std::string> stop;     ///< the answer ends before the first of these; may span tokens
+  std::vector<int32_t> stop_ids;     ///< these end the answer as the model's own end token does
+  bool ignore_end = false;           ///< go on after the model's end-of-answer token
   bool strip_leading_space = false;  ///< of the first piece: chat answers of SentencePiece models
   /// What the answer must match, to its end; null: anything.
   std::shared_ptr<const Grammar> grammar;

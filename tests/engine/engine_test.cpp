@@ -239,8 +239,10 @@ TEST(Engine, PlansTheMemoryThatItTakes) {
   options.context_len = 512;
   const MemoryPlan plan = Engine::plan(engine->checkpoint(), engine->model().backend(), options);
   EXPECT_EQ(plan.weights, engine->model().weight_bytes());
-  EXPECT_EQ(plan.kv_cache, 8 * engine->model().kv_layout().page_bytes());
-  EXPECT_EQ(plan.scratch, engine->model().arena_bytes(256, 1));
+  EXPECT_EQ(plan.n_pages, 16u * 8);  // 16 sequences of the whole context
+  EXPECT_EQ(plan.kv_cache, plan.n_pages * engine->model().kv_layout().page_bytes());
+  const size_t vocab_size = engine->model().config().vocab_size;
+  EXPECT_EQ(plan.scratch, engine->model().arena_bytes(256, 96) + 96 * vocab_size * sizeof(float));
 }
 
 }  // namespace
