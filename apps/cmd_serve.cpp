@@ -33,6 +33,7 @@ struct Options {
   ApiOptions api;
   std::string log_format = "none";
   size_t n_threads_http = 2, max_connections = 4096, max_body_mib = 32;
+  size_t max_sequences = 64, max_waiting = 32, cache_mib = 0;
   double grace_seconds = 60, idle_seconds = 75;
 };
 
@@ -111,7 +112,11 @@ Status run(Options& options, const AppContext& context) {
       std::fwrite(text.data(), 1, text.size(), stderr);
     };
   }
-  MIXTRAL_TRY(auto engine, load_engine(options.model, context));
+  EngineOptions engine_setting = engine_options(options.model);
+  engine_setting.max_sequences = options.max_sequences;
+  engine_setting.max_waiting = options.max_waiting;
+  engine_setting.kv_bytes = options.cache_mib << 20;
+  MIXTRAL_TRY(auto engine, load_engine(options.model, engine_setting, context));
   MIXTRAL_TRY(ServedModel model, served_model(*engine, options.names));
   if (!model.chat_template) context.warn(fmt::format("no chat: {}", model.why_no_chat));
   const std::string id = model.id;
@@ -197,6 +202,17 @@ void add_answering_options(CLI::App& command, Options& options) {
 }
 
 void add_limit_options(CLI::App& command, Options& options) {
+  add_shown_number_option<size_t>(command, "--parallel", options.max_sequences, "Answers at a time",
+                                  {.smallest = 1, .largest = 4096})
+      ->group("Limits");
+  add_shown_number_option<size_t>(command, "--max-waiting", options.max_waiting,
+                                  "Answers that may wait for their turn; further ones get 429",
+                                  {.smallest = 0, .largest = 1'000'000})
+      ->group("Limits");
+  add_number_option<size_t>(command, "--cache", options.cache_mib,
+                            "MiB for keys and values (default: by the model and the memory)",
+                            {.smallest = 1, .largest = size_t{1} << 24})
+      ->group("Limits");
   add_shown_number_option<size_t>(command, "--http-threads", options.n_threads_http,
                                   "Threads for HTTP", {.smallest = 1, .largest = 64})
       ->group("Limits");
