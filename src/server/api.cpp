@@ -159,7 +159,8 @@ Api::Target Api::find_target(const HttpRequest& request) const {
   std::string_view path = request.path;
   const std::string_view prefix = context_.options.path_prefix;
   if (path.starts_with(prefix)) path.remove_prefix(prefix.size());
-  const std::string_view method = request.method == "HEAD" ? "GET" : request.method;
+  const std::string_view method =
+      request.method == "HEAD" ? std::string_view("GET") : std::string_view(request.method);
   Target target;
   if (context_.options.page && find_page_file(path) != nullptr) {
     target.path_known = true;

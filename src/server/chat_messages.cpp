@@ -96,7 +96,7 @@ ChatInput read_chat_input(Fields& fields) {
     fields.refuse("messages", "messages: expected 1 to {} of them", kMaxMessages);
     return input;
   }
-  for (size_t i = 0; i < messages->size() && fields.good(); ++i)
+  for (size_t i = 0; i < messages->size(); ++i)
     input.messages.push_back(read_message((*messages)[i], i, fields));
   read_tools(fields);
 

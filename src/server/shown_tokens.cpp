@@ -1,5 +1,7 @@
 #include "server/shown_tokens.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -20,6 +22,15 @@ std::string bytes_of(const Tokenizer& tokenizer, int32_t id, bool begins_text) {
 std::string name_of(const Tokenizer& tokenizer, int32_t id, bool begins_text) {
   return tokenizer.is_control(id) ? std::string(tokenizer.piece(id))
                                   : valid_utf8(bytes_of(tokenizer, id, begins_text));
+}
+
+// As valid_utf8(), but bytes that are no text by themselves stay apart: "bytes:\\xf0\\x9f".
+std::string legacy_name(std::string_view bytes) {
+  std::string text = valid_utf8(bytes);
+  if (text == bytes) return text;
+  text = "bytes:";
+  for (const char byte : bytes) text += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+  return text;
 }
 
 Json bytes_json(std::string_view bytes) {
@@ -72,17 +83,18 @@ ShownToken shown_token(const Tokenizer& tokenizer, SampledToken token, bool begi
 }
 
 void TokenQueue::push(SampledToken token) {
-  ShownToken shown = shown_token(*tokenizer_, std::move(token), may_strip_);
-  if (!shown.is_control) may_strip_ = false;
-  waiting_.push_back(std::move(shown));
+  const size_t begin = n_text_bytes_;
+  n_text_bytes_ += detokenizer_.push(token.id).size();
+  ShownToken shown = shown_token(*tokenizer_, std::move(token), begins_text_);
+  if (!shown.is_control) begins_text_ = false;
+  waiting_.push_back({std::move(shown), begin});
 }
 
 std::vector<ShownToken> TokenQueue::take(size_t n_text_bytes, bool last) {
   std::vector<ShownToken> taken;
-  for (ShownToken& shown : waiting_) {
-    const size_t rest = n_text_bytes - std::min(n_text_bytes, n_bytes_);
+  for (auto& [shown, begin] : waiting_) {
+    const size_t rest = n_text_bytes - std::min(n_text_bytes, begin);
     if (rest == 0 && !(last && shown.is_control)) break;
-    n_bytes_ += shown.bytes.size();
     if (last && shown.bytes.size() > rest) shown.bytes.resize(rest);
     taken.push_back(std::move(shown));
   }
@@ -103,9 +115,11 @@ Json chat_logprob_json(const Tokenizer& tokenizer, const ShownToken& shown) {
 
 void LegacyLogprobs::add(const ShownToken& shown, bool has_logprob) {
   const SampledToken& token = shown.token;
-  const std::string name =
-      shown.is_control ? std::string(tokenizer_->piece(token.id)) : valid_utf8(shown.bytes);
-  tokens_.push_back(name);
+  const auto name = [&](int32_t id) {
+    return tokenizer_->is_control(id) ? std::string(tokenizer_->piece(id))
+                                      : legacy_name(bytes_of(*tokenizer_, id, shown.begins_text));
+  };
+  tokens_.push_back(shown.is_control ? name(token.id) : legacy_name(shown.bytes));
   offsets_.push_back(n_characters_);
   n_characters_ += count_characters(shown.bytes);
   if (!has_logprob) {
@@ -124,9 +138,8 @@ void LegacyLogprobs::add(const ShownToken& shown, bool has_logprob) {
       *found = value;
     }
   };
-  for (const TokenLogprob& other : token.top)
-    put(name_of(*tokenizer_, other.id, shown.begins_text), other.logprob);
-  put(name_of(*tokenizer_, token.id, shown.begins_text), token.logprob);
+  for (const TokenLogprob& other : token.top) put(name(other.id), other.logprob);
+  put(name(token.id), token.logprob);
   logprobs_.push_back(finite_logprob(token.logprob));
   top_.push_back(std::move(top));
 }

@@ -7,6 +7,7 @@
 
 #include "engine/sampler.h"
 #include "io/json.h"
+#include "text/detokenizer.h"
 #include "text/tokenizer.h"
 
 namespace mixtral {
@@ -24,7 +25,9 @@ class TokenQueue {
   /// `tokenizer` must outlive this. With `strip_leading_space` the first token's ▁ is not part of
   /// the text.
   TokenQueue(const Tokenizer& tokenizer, bool strip_leading_space)
-      : tokenizer_(&tokenizer), may_strip_(strip_leading_space) {}
+      : tokenizer_(&tokenizer),
+        detokenizer_(tokenizer, strip_leading_space),
+        begins_text_(strip_leading_space) {}
 
   void push(SampledToken token);
   /// Those that begin in the first `n_text_bytes` of the text. With `last` that is all of it: a
@@ -32,10 +35,15 @@ class TokenQueue {
   std::vector<ShownToken> take(size_t n_text_bytes, bool last);
 
  private:
+  struct Waiting {
+    ShownToken shown;
+    size_t begin;  // of its text; of tokens that share a character, the character's
+  };
   const Tokenizer* tokenizer_;
-  bool may_strip_;
-  std::vector<ShownToken> waiting_;
-  size_t n_bytes_ = 0;  // of the tokens taken
+  Detokenizer detokenizer_;
+  bool begins_text_;
+  size_t n_text_bytes_ = 0;  // of the tokens pushed, whole characters only
+  std::vector<Waiting> waiting_;
 };
 
 ShownToken shown_token(const Tokenizer& tokenizer, SampledToken token, bool begins_text);

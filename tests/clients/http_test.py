@@ -319,7 +319,7 @@ class End(unittest.TestCase):
         where.close()
 
     def test_a_second_signal_does_not_wait(self):
-        where = Server("--context", "100000")
+        where = Server(context=100000)
         body = json.dumps({**HELLO, "max_tokens": 90000, "ignore_eos": True}).encode()
         connection = socket.create_connection((where.host, where.port))
         connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))

@@ -17,6 +17,12 @@ MODEL = "mistralai/Mixtral-8x7B-Instruct-v0.1"
 HELLO = [{"role": "user", "content": "Hello"}]
 
 
+def text_of(tokens):
+    """What the bytes of these tokens spell; each byte that is no text is one U+FFFD."""
+    data = b"".join(bytes(token.bytes) for token in tokens)
+    return "".join("\ufffd" if "\udc80" <= c <= "\udcff" else c for c in data.decode(errors="surrogateescape"))
+
+
 def setUpModule():
     global server, client
     server = Server()
@@ -77,14 +83,16 @@ class Chat(unittest.TestCase):
         with client.chat.completions.stream(model="tiny", messages=HELLO, max_tokens=8, n=3, temperature=1) as stream:
             for _ in stream:
                 pass
-            final = stream.get_final_completion()
+            try:
+                final = stream.get_final_completion()
+            except openai.LengthFinishReasonError as limit:  # what the helper makes of an answer that was cut
+                final = limit.completion
         self.assertEqual([choice.index for choice in final.choices], [0, 1, 2])
 
     def test_log_probabilities_spell_the_answer(self):
         answer = client.chat.completions.create(model="tiny", messages=HELLO, max_tokens=24, logprobs=True, top_logprobs=3, temperature=0)
         content = answer.choices[0].logprobs.content
-        data = b"".join(bytes(token.bytes) for token in content)
-        self.assertEqual(data.decode(errors="replace"), answer.choices[0].message.content)
+        self.assertEqual(text_of(content), answer.choices[0].message.content)
         for token in content:
             self.assertEqual(len(token.top_logprobs), 3)
             self.assertEqual(token.logprob, token.top_logprobs[0].logprob)  # greedy
@@ -94,8 +102,7 @@ class Chat(unittest.TestCase):
         for chunk in client.chat.completions.create(model="tiny", messages=HELLO, max_tokens=24, logprobs=True, stream=True, seed=3):
             choice = chunk.choices[0]
             if choice.delta.content:
-                data = b"".join(bytes(token.bytes) for token in choice.logprobs.content)
-                self.assertEqual(data.decode(errors="replace"), choice.delta.content)
+                self.assertEqual(text_of(choice.logprobs.content), choice.delta.content)
 
     def test_stop_strings_are_not_part_of_the_answer(self):
         options = dict(model="tiny", messages=HELLO, max_tokens=60, temperature=0)
@@ -204,7 +211,7 @@ class Completions(unittest.TestCase):
             self.assertEqual(len(arrays), len(logprobs.tokens))
         for token, value, top in list(zip(logprobs.tokens, logprobs.token_logprobs, logprobs.top_logprobs))[1:]:
             self.assertEqual(top[token], value)
-            self.assertIn(len(top), (2, 3))
+            self.assertIn(len(top), (2, 3), top)
 
     def test_ids_are_taken_as_they_are(self):
         ids = [1, 300, 301, 302]

@@ -29,9 +29,9 @@ atexit.register(shutil.rmtree, WORK, ignore_errors=True)
 class Server:
     """Runs until close(), or the end of a with statement."""
 
-    def __init__(self, *arguments, model=MODEL):
+    def __init__(self, *arguments, model=MODEL, context=2048):
         self.process = subprocess.Popen(
-            [PROGRAM, "serve", "-m", model, "--port", "0", "--context", "2048", "--chat-template", "mistral", "-q",
+            [PROGRAM, "serve", "-m", model, "--port", "0", "--context", str(context), "--chat-template", "mistral", "-q",
              *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
