@@ -75,13 +75,15 @@ std::vector<int32_t> some_ids(size_t n, uint64_t factor) {
 
 class ManyRequests : public ::testing::Test {
  protected:
-  void SetUp() override {
+  static void SetUpTestSuite() {
+    folder_ = std::make_unique<TemporaryFolder>();
     const auto model =
         make_random_model({"test", small_mixtral(), *type_mix_from_name("Q4_K_M"), 3});
-    ASSERT_TRUE(write_model(*model, ModelFormat::kGguf, path_, {}, nullptr));
+    ASSERT_TRUE(write_model(*model, ModelFormat::kGguf, path(), {}, nullptr));
   }
+  static void TearDownTestSuite() { folder_.reset(); }
+  static std::string path() { return folder_->file("model.gguf"); }
 
-  // backend_ is that of the engine loaded last.
   std::unique_ptr<Engine> load(EngineOptions options = {}) {
     CpuBackendOptions cpu;
     cpu.n_threads = 2;
@@ -89,7 +91,7 @@ class ManyRequests : public ::testing::Test {
     backend->poisoned_id = 599;
     backend->on_step = [this](size_t) { const std::lock_guard wait(gate_); };
     options.context_len = 256;
-    auto engine = Engine::load(path_, std::move(backend), options);
+    auto engine = Engine::load(path(), std::move(backend), options);
     EXPECT_TRUE(engine) << engine.error().message;
     return *std::move(engine);
   }
@@ -149,10 +151,10 @@ class ManyRequests : public ::testing::Test {
     return engine.stats();
   }
 
-  TemporaryFolder folder_;
-  const std::string path_ = folder_.file("model.gguf");
+  static std::unique_ptr<TemporaryFolder> folder_;
   std::mutex gate_;  // steps wait for it
 };
+std::unique_ptr<TemporaryFolder> ManyRequests::folder_;
 
 TEST_F(ManyRequests, GetTheBitsThatTheyGetAlone) {
   const auto requests = some_requests();
@@ -184,7 +186,11 @@ TEST_F(ManyRequests, GetTheBitsThatTheyGetAlone) {
 }
 
 TEST_F(ManyRequests, GetTheSameBitsAfterLosingTheirPages) {
-  const auto requests = some_requests();
+  std::vector<Request> requests;
+  for (size_t i = 0; i < 6; ++i) {
+    requests.push_back(make_request(some_ids(10 + i, 7 + i), 150));
+    requests.back().sampling.temperature = i % 2 == 0 ? 0 : 1;
+  }
   const auto expected = ask_alone(requests);
   EngineOptions options;
   options.kv_bytes = 6 * load()->model().kv_layout().page_bytes();
@@ -451,7 +457,7 @@ TEST_F(ManyRequests, NeedPagesForOneContext) {
   EngineOptions options;
   options.context_len = 256;
   options.kv_bytes = 4 * load()->model().kv_layout().page_bytes();
-  const auto refused = Engine::load(path_, std::move(*make_cpu_backend({})), options);
+  const auto refused = Engine::load(path(), std::move(*make_cpu_backend({})), options);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kTooLarge);
   EXPECT_NE(refused.error().message.find("memory for 4 pages"), std::string::npos);
