@@ -2,8 +2,11 @@
 // it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <thread>
 
 #include "convert/make_model.h"
 #include "convert/write_model.h"
@@ -423,6 +426,32 @@ TEST_F(ManyRequests, TellWhenEventsAreReady) {
     while (stream.try_next()) ++n_events;
   }
   EXPECT_EQ(n_events, 22u);
+}
+
+TEST_F(ManyRequests, ComeFromManyThreads) {
+  EngineOptions options;
+  options.max_sequences = 5;
+  const auto engine = load(options);
+  std::vector<std::thread> threads;
+  std::atomic<size_t> n_tokens = 0;
+  for (size_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (size_t i = 0; i < 6; ++i) {
+        Request request = make_request(some_ids(20 + 9 * i, 7 + t), 8);
+        request.client = std::to_string(t);
+        Stream stream = submit(*engine, std::move(request));
+        if (i % 3 == 2) stream.cancel();
+        n_tokens += listen(stream).answers[0].ids.size();
+        EXPECT_LE(engine->stats().running, 5u);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GE(n_tokens, 4u * 4 * 8);
+  const EngineStats stats = settled(*engine);
+  EXPECT_EQ(stats.requests_accepted, 24u);
+  EXPECT_EQ(stats.generated_tokens, n_tokens);
+  EXPECT_EQ(stats.pages_used, stats.pages_cached);
 }
 
 TEST_F(ManyRequests, EndWithTheirEngine) {
