@@ -99,7 +99,7 @@ void Scheduler::step_done() {
 }
 
 void Scheduler::admit() {
-  while (!waiting_.empty()) {
+  while (!waiting_.empty() && n_slots_used_ < limits_.max_sequences) {
     const auto next =
         std::min_element(waiting_.begin(), waiting_.end(),
                          [this](const auto& a, const auto& b) { return goes_before(*a, *b); });
