@@ -67,7 +67,8 @@ bool AllowedOrigins::allows(std::string_view origin, std::string_view host) cons
     });
   }
   const std::string_view from = host_of(origin), name = without_port(from);
-  return from == host || name == "localhost" || name == "127.0.0.1" || name == "[::1]";
+  return (!from.empty() && from == host) || name == "localhost" || name == "127.0.0.1" ||
+         name == "[::1]";
 }
 
 void AllowedOrigins::add_headers(const HttpRequest& request, HttpResponse& response) const {
