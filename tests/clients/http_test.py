@@ -6,12 +6,16 @@ Usage: PROGRAM [unittest arguments].
 
 import concurrent.futures
 import json
+import math
 import signal
 import socket
+import ssl
+import struct
+import subprocess
 import time
 import unittest
 
-from server import Server, events
+from server import MODEL, PROGRAM, WORK, Server, events
 
 HELLO = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}
 
@@ -169,6 +173,43 @@ class Answers(unittest.TestCase):
             self.assertTrue(line.startswith("#") or len(line.rsplit(" ", 1)) == 2, line)
 
 
+def log_probabilities(ids):
+    """Of each of the ids but the first, after those before it: computed by `mixtral logits` and by hand."""
+    out = WORK / "logits.safetensors"
+    subprocess.run([PROGRAM, "logits", "-m", MODEL, "-q", "--ids", ",".join(map(str, ids)), "-o", str(out)], check=True)
+    data = out.read_bytes()
+    size = struct.unpack("<Q", data[:8])[0]
+    tensor = json.loads(data[8:8 + size])["logits"]
+    begin = 8 + size + tensor["data_offsets"][0]
+    n_rows, vocabulary = tensor["shape"]
+    rows = [struct.unpack_from(f"<{vocabulary}f", data, begin + row * vocabulary * 4) for row in range(n_rows)]
+    log_sum = lambda row: max(row) + math.log(math.fsum(math.exp(x - max(row)) for x in row))
+    return [rows[i][ids[i + 1]] - log_sum(rows[i]) for i in range(len(ids) - 1)]
+
+
+class Scores(unittest.TestCase):
+    def test_prompts_have_the_log_probabilities_that_the_logits_say(self):
+        prompts = [[1, 300, 301, 302, 299, 300], [1] + list(range(259, 330)), [2, 270]]
+        body = {"prompt": prompts, "max_tokens": 1, "logprobs": 1, "echo": True, "temperature": 0, "seed": 1234}  # as lm-evaluation-harness asks
+        choices = server.post("/v1/completions", body)[1]["choices"]
+        for prompt, choice in zip(prompts, choices):
+            values = choice["logprobs"]["token_logprobs"]
+            self.assertEqual(len(values), len(prompt) + 1)
+            self.assertIsNone(values[0])
+            for value, expected in zip(values[1:-1], log_probabilities(prompt)):
+                self.assertAlmostEqual(value, expected, delta=1e-6)
+            self.assertEqual(values[-1], max(choice["logprobs"]["top_logprobs"][-1].values()))
+        self.assertEqual(choices, server.post("/v1/completions", body)[1]["choices"])  # with the prompts in the cache
+
+    def test_a_hidden_bos_counts_and_is_not_shown(self):
+        with Server("--completions-force-bos") as forced:
+            body = {"prompt": [[300, 301, 302]], "max_tokens": 1, "logprobs": 0, "echo": True, "temperature": 0}
+            values = forced.post("/v1/completions", body)[1]["choices"][0]["logprobs"]["token_logprobs"]
+        self.assertEqual(len(values), 4)
+        for value, expected in zip(values[1:3], log_probabilities([1, 300, 301, 302])[1:]):
+            self.assertAlmostEqual(value, expected, delta=1e-6)
+
+
 class BadInput(unittest.TestCase):
     def status_of(self, **fields):
         status, body = server.post("/v1/chat/completions", {**HELLO, **fields})
@@ -292,6 +333,37 @@ class Keys(unittest.TestCase):
             for path in ("/health", "/ready", "/"):
                 self.assertEqual(locked.request("GET", path)[0], 200, path)
             self.assertEqual(locked.request("GET", "/v1/models", headers={"x-api-key": "secret"})[0], 200)
+
+
+class Addresses(unittest.TestCase):
+    def test_several_at_once(self):
+        path = str(WORK / "socket")
+        with Server("--host", "127.0.0.1", "--host", "127.0.0.2", "--unix", path) as many:
+            lines = [many.process.stdout.readline() for _ in range(2)]
+            self.assertIn("http://127.0.0.2:", lines[0])
+            self.assertIn(f"unix:{path}", lines[1])
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(path)
+                connection.sendall(b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n")
+                self.assertIn(b"200 OK", connection.recv(1000))
+        self.assertFalse((WORK / "socket").exists())
+
+    def test_tls(self):
+        certificate, key = str(WORK / "certificate.pem"), str(WORK / "key.pem")
+        made = subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2",
+                               "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], capture_output=True)
+        if made.returncode != 0:
+            self.skipTest("no openssl to make a certificate")
+        with Server("--tls-cert", certificate, "--tls-key", key) as secure:
+            context = ssl.create_default_context(cafile=certificate)
+            data = json.dumps({**HELLO, "stream": True}).encode()
+            with socket.create_connection((secure.host, secure.port)) as plain:
+                with context.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
+                    connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(data), data))
+                    answer = b""
+                    while part := connection.recv(65536):
+                        answer += part
+            self.assertIn(b"data: [DONE]", answer)
 
 
 class End(unittest.TestCase):

@@ -23,8 +23,8 @@ export function copyButton(textOf) {
 
 const INLINE = [
   [/^(`+)([^`]|[^`][\s\S]*?[^`])\1(?!`)/, (match) => element("code", {}, match[2].trim() || match[2])],
-  [/^\*\*(?=\S)([\s\S]+?\S)\*\*/, (match) => element("strong", {}, ...inline(match[1]))],
-  [/^__(?=\S)([\s\S]+?\S)__(?!\w)/, (match) => element("strong", {}, ...inline(match[1]))],
+  [/^\*\*(?=\S)([\s\S]*?\S)\*\*/, (match) => element("strong", {}, ...inline(match[1]))],
+  [/^__(?=\S)([\s\S]*?\S)__(?!\w)/, (match) => element("strong", {}, ...inline(match[1]))],
   [/^\*(?=[^\s*])([^*]*[^\s*])\*(?!\*)/, (match) => element("em", {}, ...inline(match[1]))],
   [/^_(?=[^\s_])([^_]*[^\s_])_(?!\w)/, (match) => element("em", {}, ...inline(match[1]))],
   [/^~~(?=\S)([\s\S]+?)~~/, (match) => element("s", {}, ...inline(match[1]))],
