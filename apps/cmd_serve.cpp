@@ -9,6 +9,7 @@
 
 #include "app_context.h"
 #include "commands.h"
+#include "configuration.h"
 #include "dialogue.h"
 #include "interrupt.h"
 #include "model_options.h"
@@ -34,6 +35,7 @@ struct Options {
   std::string log_format = "none";
   size_t n_threads_http = 2, max_connections = 4096, max_body_mib = 32;
   size_t max_sequences = 64, max_waiting = 32, cache_mib = 0;
+  bool print_config = false;
   double grace_seconds = 60, idle_seconds = 75;
 };
 
@@ -149,8 +151,11 @@ Examples:
   curl http://127.0.0.1:8080/v1/chat/completions -d '{"messages": [{"role": "user", "content": "Hi"}]}')";
 
 void add_address_options(CLI::App& command, Options& options) {
-  command.add_option("--host", options.hosts, "Address to listen on; may be repeated")
-      ->capture_default_str()
+  command
+      .add_option("--host", options.hosts,
+                  "Address to listen on; may be repeated (default: "
+                  "127.0.0.1)")
+      ->allow_extra_args(false)
       ->group("Addresses");
   add_shown_number_option<uint16_t>(command, "--port", options.port, "Port; 0: any that is free",
                                     {.smallest = 0})
@@ -166,7 +171,7 @@ void add_address_options(CLI::App& command, Options& options) {
 
 void add_access_options(CLI::App& command, Options& options) {
   command.add_option("--api-key", options.keys, "Key that clients must show; may be repeated")
-      ->envname("MIXTRAL_API_KEY")
+      ->allow_extra_args(false)
       ->group("Access");
   command.add_option("--api-key-file", options.key_file, "File with one key a line")
       ->group("Access");
@@ -174,6 +179,7 @@ void add_access_options(CLI::App& command, Options& options) {
       .add_option("--cors", options.origins,
                   "Origin whose pages may use the server, or *; may be repeated (default: this "
                   "machine's)")
+      ->allow_extra_args(false)
       ->group("Access");
   command.add_flag("--open-metrics", options.api.open_metrics, "/metrics without a key")
       ->group("Access");
@@ -184,6 +190,7 @@ void add_answering_options(CLI::App& command, Options& options) {
   command.add_option("--id", options.names.id, "The model's name (default: from its path)")
       ->group("Answering");
   command.add_option("--alias", options.names.aliases, "Another name for it; may be repeated")
+      ->allow_extra_args(false)
       ->group("Answering");
   command
       .add_flag("--accept-any-model", options.api.accept_any_model,
@@ -208,6 +215,10 @@ void add_limit_options(CLI::App& command, Options& options) {
   add_shown_number_option<size_t>(command, "--max-waiting", options.max_waiting,
                                   "Answers that may wait for their turn; further ones get 429",
                                   {.smallest = 0, .largest = 1'000'000})
+      ->group("Limits");
+  add_number_option<size_t>(command, "--max-per-client", options.api.max_per_client,
+                            "Requests in progress of one key or address (default: any number)",
+                            {.smallest = 1, .largest = 1'000'000})
       ->group("Limits");
   add_number_option<size_t>(command, "--cache", options.cache_mib,
                             "MiB for keys and values (default: by the model and the memory)",
@@ -250,7 +261,13 @@ void add_serve_command(CLI::App& app, AppContext& context) {
       ->capture_default_str();
   add_compute_options(*command, options->model);
   add_output_options(*command, context);
-  command->callback([options, &context] { context.finish(run(*options, context)); });
+  command->add_flag("--print-config", options->print_config,
+                    "Print all options as a file for --config, and end");
+  add_configuration(*command);
+  command->callback([options, command, &context] {
+    if (options->print_config) return write_out(configuration_text(*command));
+    context.finish(run(*options, context));
+  });
 }
 
 }  // namespace mixtral

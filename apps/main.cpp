@@ -54,6 +54,8 @@ int run(int argc, char** argv) {
                "mixtral");
   app.set_version_flag("--version", "mixtral " MIXTRAL_VERSION);
   app.require_subcommand(1);
+  app.set_config("--config", "", "TOML file with options: docs/cli.md")->type_name("FILE");
+  app.allow_config_extras(CLI::config_extras_mode::error);
   app.footer(kExamples);
   mixtral::add_chat_command(app, context);
   mixtral::add_generate_command(app, context);
@@ -70,6 +72,7 @@ int run(int argc, char** argv) {
   mixtral::add_upcycle_command(app, context);
   mixtral::add_make_model_command(app, context);
   mixtral::add_bench_command(app, context);
+  mixtral::add_load_test_command(app, context);
   std::vector<std::string> arguments = arguments_of(argc, argv);
   if (const auto word = unknown_word(app, arguments)) {
     fmt::print(stderr, "mixtral: no command {} (mixtral --help lists them)\n",

@@ -4,6 +4,7 @@ set(types_html "text/html; charset=utf-8")
 set(types_css "text/css; charset=utf-8")
 set(types_js "text/javascript; charset=utf-8")
 set(types_svg "image/svg+xml")
+set(types_json "application/json")
 
 file(GLOB files RELATIVE ${FOLDER} ${FOLDER}/*)
 list(SORT files)

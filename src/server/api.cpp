@@ -129,10 +129,7 @@ bool takes_content_type(const HttpRequest& request) {
 
 }  // namespace
 
-Api::Api(ServedModel model, ApiOptions options) {
-  context_.model = std::move(model);
-  context_.options = std::move(options);
-}
+Api::Api(ServedModel model, ApiOptions options) : context_(std::move(model), std::move(options)) {}
 
 Api::Target Api::find_target(const HttpRequest& request) const {
   static const Route kRoutes[] = {

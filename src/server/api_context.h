@@ -6,9 +6,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "server/access.h"
 #include "server/api_error.h"
+#include "server/client_limits.h"
 #include "server/exchange.h"
 #include "server/metrics.h"
 #include "server/routing_store.h"
@@ -27,15 +29,20 @@ struct ApiOptions {
   bool page = true;        ///< the web page at /
   double chat_temperature = 0.7;  ///< if the request says nothing
   double completion_temperature = 1.0;
-  size_t max_answers = 16;  ///< n
+  size_t max_answers = 16;    ///< n
+  size_t max_per_client = 0;  ///< requests in progress of one key or address; 0: any number
   std::string version;
   /// Takes one line of the log; called from any thread.
   std::function<void(std::string_view line)> log;
 };
 
 struct ApiContext {
+  ApiContext(ServedModel served, ApiOptions given)
+      : model(std::move(served)), options(std::move(given)), clients(options.max_per_client) {}
+
   ServedModel model;
   ApiOptions options;
+  ClientLimits clients;
   Metrics metrics;
   RoutingStore routing;
   std::atomic<bool> draining = false;

@@ -30,6 +30,13 @@ ApiError queue_full() {
   return error;
 }
 
+ApiError too_many_requests() {
+  ApiError error = queue_full();
+  error.code = "too_many_requests";
+  error.message = "this client has as many requests in progress as it may have; try again";
+  return error;
+}
+
 ApiError not_available(std::string_view code, std::string_view message) {
   ApiError error;
   error.status = 503;

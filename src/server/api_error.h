@@ -46,6 +46,8 @@ ApiError bad_request(std::string_view param, fmt::format_string<Args...> format,
 ApiError unknown_model(std::string_view model);
 ApiError prompt_too_long(size_t n_prompt_tokens, size_t context_len);
 ApiError queue_full();
+/// Of one client.
+ApiError too_many_requests();
 /// 503: `code` is "loading" or "draining".
 ApiError not_available(std::string_view code, std::string_view message);
 /// 500 whose repetition would fail again.

@@ -25,6 +25,8 @@ ApiStatus Job::start(ApiContext& context, std::shared_ptr<Exchange> exchange,
   const auto job = std::shared_ptr<Job>(
       new Job(context, std::move(exchange), std::move(requests), std::move(sink)));
   job->waker_->job = job;
+  job->place_ = context.clients.enter(job->requests_.front().client);
+  if (job->place_ == nullptr) return tl::unexpected(too_many_requests());
   MIXTRAL_TRY(job->submit_next());
   job->sink_->begin();
   job->exchange_->on_closed([job] { job->cancel(); });

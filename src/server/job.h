@@ -55,6 +55,7 @@ class Job : public std::enable_shared_from_this<Job> {
 
   ApiContext& context_;
   std::shared_ptr<Exchange> exchange_;
+  std::shared_ptr<void> place_;  // among the client's requests
   std::vector<Request> requests_;
   size_t next_ = 0;  // the first request that the engine has not been given
   std::vector<Running> running_;

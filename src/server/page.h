@@ -1,4 +1,5 @@
-// The web page, compiled in: the files of src/server/page.
+// What is served as it is, compiled in: the files of src/server/page, which are the web page and
+// the OpenAPI document.
 #pragma once
 
 #include <string_view>

@@ -323,6 +323,18 @@ class Overload(unittest.TestCase):
             self.assertEqual(small.close(), 0)
 
 
+    def test_one_client_cannot_take_all_places(self):
+        with Server("--max-per-client", "1", "--api-key", "a", "--api-key", "b") as shared:
+            body = json.dumps({**HELLO, "max_tokens": 1900, "ignore_eos": True, "stream": True}).encode()
+            with socket.create_connection((shared.host, shared.port)) as connection:
+                connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nx-api-key: a\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+                self.assertIn(b"200 OK", connection.recv(1000))
+                status, answer = shared.post("/v1/chat/completions", HELLO, headers={"x-api-key": "a"})
+                self.assertEqual((status, answer["code"]), (429, "too_many_requests"))
+                self.assertEqual(shared.post("/v1/chat/completions", HELLO, headers={"x-api-key": "b"})[0], 200)
+            self.assertTrue(wait_until(lambda: shared.post("/v1/chat/completions", HELLO, headers={"x-api-key": "a"})[0] == 200))
+
+
 class Keys(unittest.TestCase):
     def test_without_a_key_only_health_and_the_page_answer(self):
         with Server("--api-key", "secret") as locked:
