@@ -35,7 +35,7 @@ struct Options {
   std::string log_format = "none";
   size_t n_threads_http = 2, max_connections = 4096, max_body_mib = 32;
   size_t max_sequences = 64, max_waiting = 32, cache_mib = 0;
-  bool print_config = false;
+  bool print_config = false, no_page = false;
   double grace_seconds = 60, idle_seconds = 75;
 };
 
@@ -108,6 +108,7 @@ Status run(Options& options, const AppContext& context) {
   MIXTRAL_TRY(options.api.keys, api_keys(options));
   options.api.origins = AllowedOrigins(options.origins);
   options.api.version = MIXTRAL_VERSION;
+  options.api.page = !options.no_page;
   if (options.log_format != "none") {
     options.api.log = [as_json = options.log_format == "json"](std::string_view line) {
       const std::string text = log_line(line, as_json);
@@ -183,7 +184,7 @@ void add_access_options(CLI::App& command, Options& options) {
       ->group("Access");
   command.add_flag("--open-metrics", options.api.open_metrics, "/metrics without a key")
       ->group("Access");
-  command.add_flag("!--no-page", options.api.page, "No web page")->group("Access");
+  command.add_flag("--no-page", options.no_page, "No web page")->group("Access");
 }
 
 void add_answering_options(CLI::App& command, Options& options) {

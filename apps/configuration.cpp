@@ -19,7 +19,8 @@ std::string toml_value(const std::string& text) {
 }
 
 std::string toml_values(const CLI::Option& option) {
-  if (option.get_items_expected_max() == 0) return option.count() > 0 ? "true" : "false";
+  if (option.get_items_expected_max() == 0)
+    return option.count() > 0 && option.as<bool>() ? "true" : "false";
   std::vector<std::string> values;
   for (const std::string& result : option.results()) values.push_back(toml_value(result));
   const bool is_list = option.get_items_expected_max() > 1;

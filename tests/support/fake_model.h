@@ -104,12 +104,11 @@ class FakeEngine {
     end.reason = FinishReason::kLength;
     for (size_t i = 0; i < max_tokens && end.reason == FinishReason::kLength; ++i) {
       std::this_thread::sleep_for(std::chrono::microseconds(200));
-      AnswerToken token;
-      token.token.id = static_cast<int32_t>('a' + i % 26);
-      token.text = std::string(1, static_cast<char>(token.token.id));
+      const auto letter = static_cast<char>('a' + i % 26);
       ++end.n_tokens;
       if (state.cancelled()) end.reason = FinishReason::kCancelled;
-      state.push(std::move(token), false);
+      state.push(AnswerToken{0, SampledToken{letter, 0, {}}, std::string(1, letter), std::nullopt},
+                 false);
     }
     state.push(std::move(end), true);
   }
