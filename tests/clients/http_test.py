@@ -247,6 +247,11 @@ class BadInput(unittest.TestCase):
     def test_large_bodies(self):
         self.assertEqual(server.request("POST", "/v1/chat/completions", b" " * (33 << 20))[0], 413)
 
+    def test_bodies_of_very_many_values_are_refused_at_once(self):
+        start = time.monotonic()
+        self.assertEqual(server.request("POST", "/v1/completions", b'{"prompt": [' + b"0," * 3_000_000 + b"0]}")[0], 413)
+        self.assertLess(time.monotonic() - start, 0.5)
+
     def test_what_smugglers_send(self):
         both = b"POST /v1/models HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
         twice = b"POST /v1/models HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"
