@@ -102,13 +102,13 @@ void matmul(benchmark::State& state, Type type, Isa isa, size_t n_rows) {
 }
 
 void register_kernels(const TypeInfo& info) {
-  for (const Isa isa : {Isa::kAvx512, Isa::kAvx2, Isa::kScalar}) {
+  for (const Isa isa : {Isa::kAmx, Isa::kAvx512, Isa::kAvx2, Isa::kScalar}) {
     if (!isa_supported(isa)) continue;
     const std::string name = std::string(info.name) + "/" + std::string(isa_name(isa));
     benchmark::RegisterBenchmark(("matvec/" + name).c_str(), matvec, info.type, isa)
         ->ThreadRange(1, 2)
         ->UseRealTime();
-    for (const size_t n_rows : {1, 4, 64}) {
+    for (const size_t n_rows : {1, 4, 16, 64, 128}) {
       benchmark::RegisterBenchmark(("matmul" + std::to_string(n_rows) + "/" + name).c_str(), matmul,
                                    info.type, isa, n_rows);
     }

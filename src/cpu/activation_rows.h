@@ -67,6 +67,7 @@ class ActivationRows {
     } else {
       view.chunks = chunk(0, first);
       view.chunk_stride = n_rows_;
+      view.end_chunk = n_chunks();
     }
     return view;
   }

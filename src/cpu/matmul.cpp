@@ -61,6 +61,30 @@ class FormatSet {
   std::array<ActivationRows, 3> rows_;
 };
 
+// Rows meet a part of the columns of all panels before the next part, so that their activations
+// stay in the second-level cache. So many chunks are a part; few rows fit as a whole.
+constexpr size_t kPassBytes = 192 * 1024;
+size_t chunks_of_pass(size_t n_rows) {
+  return std::max<size_t>(kPassBytes / kChunkBytes / std::max<size_t>(n_rows, 1), 1);
+}
+
+// Exact mode: quantised weights, activations in f32.
+void multiply_widened(const CpuContext& context, const PanelRange& range, const Activations& x,
+                      float* widened, float* y, size_t y_stride) {
+  const CpuWeight& weight = range.weight;
+  const size_t index = table_index(weight.type(range.matrix)), cols = weight.cols();
+  for (size_t p = 0; p < range.n_panels; ++p) {
+    const std::byte* panel = weight.panel(range.matrix, range.first_panel + p);
+    for (size_t col = 0; col < cols; col += kWidenCols) {
+      const size_t n = std::min(kWidenCols, cols - col);
+      Activations part = x;
+      part.values += col;
+      context.kernels.widen[index](panel, cols, col, n, widened);
+      context.kernels.matmul_widened(widened, n, part, col != 0, y + p * kPanelRows, y_stride);
+    }
+  }
+}
+
 }  // namespace
 
 ActivationRows make_activation_rows(const CpuContext& context, Arena& arena,
@@ -83,21 +107,16 @@ void multiply(const CpuContext& context, const PanelRange& range, const Activati
   const Type type = weight.type(range.matrix);
   const size_t index = table_index(type), cols = weight.cols();
   const bool widen = x.values != nullptr && activation_format(type) != ActivationFormat::kF32;
-  for (size_t p = 0; p < range.n_panels; ++p) {
-    const std::byte* panel = weight.panel(range.matrix, range.first_panel + p);
-    float* out = y + p * kPanelRows;
-    if (!widen) {
-      context.kernels.matmul[index](panel, cols, x, out, y_stride);
-      continue;
+  if (widen) return multiply_widened(context, range, x, widened, y, y_stride);
+  Activations pass = x;
+  do {
+    pass.end_chunk = std::min(x.end_chunk, pass.first_chunk + chunks_of_pass(x.n_rows));
+    for (size_t p = 0; p < range.n_panels; ++p) {
+      context.kernels.matmul[index](weight.panel(range.matrix, range.first_panel + p), cols, pass,
+                                    y + p * kPanelRows, y_stride);
     }
-    for (size_t col = 0; col < cols; col += kWidenCols) {
-      const size_t n = std::min(kWidenCols, cols - col);
-      Activations part = x;
-      part.values += col;
-      context.kernels.widen[index](panel, cols, col, n, widened);
-      context.kernels.matmul_widened(widened, n, part, col != 0, out, y_stride);
-    }
-  }
+    pass.first_chunk = pass.end_chunk;
+  } while (pass.first_chunk < x.end_chunk);
 }
 
 void multiply_parts(const CpuContext& context, Arena& arena, TensorView<const float> x,

@@ -10,8 +10,8 @@
 
 namespace mixtral::cpu {
 
-/// Rows that one pass over a panel multiplies: their activations stay in the second-level cache.
-inline constexpr size_t kRowTile = 64;
+/// Rows that one pass over a panel multiplies, at most.
+inline constexpr size_t kRowTile = 128;
 /// Columns of a weight that exact mode widens at a time.
 inline constexpr size_t kWidenCols = 256;
 

@@ -177,6 +177,7 @@ struct TestActivations {
     }
     view.chunk_stride = n_rows + 2;  // two rows of garbage after each chunk
     const size_t n_chunks = (cols + kChunkCols - 1) / kChunkCols;
+    view.end_chunk = n_chunks;
     chunks = AlignedBuffer(n_chunks * view.chunk_stride * kChunkBytes);
     std::memset(chunks.data(), 0x7F, chunks.size());
     view.chunks = chunks.data();

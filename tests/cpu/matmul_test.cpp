@@ -22,6 +22,13 @@ INSTANTIATE_TEST_SUITE_P(AllTypes, MatmulOf,
                                          Type::kQ6_K, Type::kIQ4_NL, Type::kIQ4_XS),
                          type_test_name);
 
+class MatmulOfCodes : public MatmulOf {};
+INSTANTIATE_TEST_SUITE_P(QuantisedTypes, MatmulOfCodes,
+                         testing::Values(Type::kQ4_0, Type::kQ4_1, Type::kQ5_0, Type::kQ5_1,
+                                         Type::kQ8_0, Type::kQ2_K, Type::kQ3_K, Type::kQ4_K,
+                                         Type::kQ5_K, Type::kQ6_K, Type::kIQ4_NL, Type::kIQ4_XS),
+                         type_test_name);
+
 // y [n_rows, 16] in the middle of a wider matrix, whose other columns must stay as they are.
 constexpr size_t kStride = 16 + 5;
 std::vector<float> multiply(MatmulFn matmul, const TestPanel& panel, const Activations& x) {
@@ -75,21 +82,23 @@ TEST_P(MatmulOf, IsTheDotProductOfWeightsAndActivations) {
 
 // Up to 8 rows, one pair of tiles, two pairs, full ones, and more than one pass over a panel.
 constexpr size_t kRowCounts[] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,
-                                 12, 13, 14, 15, 16, 17, 31, 32, 33, 64, 79};
+                                 12, 13, 14, 15, 16, 17, 31, 32, 33, 64, 143};
 
 TEST_P(MatmulOf, GivesEachRowTheSameBitsForAnyNumberOfRowsAndInstructionSet) {
   Random random(5);
   for (const size_t cols : widths()) {
+    const size_t most = cols <= 256 ? 143 : 33;
     const TestPanel panel(random, GetParam(), 16, cols);
-    const TestActivations x(activation_format(GetParam()), cols, 79,
-                            random_floats(random, 79 * cols));
+    const TestActivations x(activation_format(GetParam()), cols, most,
+                            random_floats(random, most * cols));
     std::vector<float> expected;
-    for (size_t row = 0; row < 79; ++row) {
+    for (size_t row = 0; row < most; ++row) {
       const std::vector<float> y = multiply(matmul(scalar_kernels()), panel, x.row(row));
       expected.insert(expected.end(), y.begin(), y.end());
     }
     for (const Kernels& kernels : kernels_here()) {
       for (const size_t n_rows : kRowCounts) {
+        if (n_rows > most) break;
         Activations some = x.view;
         some.n_rows = n_rows;
         const std::vector<float> y = multiply(matmul(kernels.table()), panel, some);
@@ -100,9 +109,31 @@ TEST_P(MatmulOf, GivesEachRowTheSameBitsForAnyNumberOfRowsAndInstructionSet) {
   }
 }
 
+TEST_P(MatmulOfCodes, GiveTheSameBitsInPasses) {
+  Random random(12);
+  const size_t cols = widths().back();
+  const TestPanel panel(random, GetParam(), 16, cols);
+  const TestActivations x(activation_format(GetParam()), cols, 40,
+                          random_floats(random, 40 * cols));
+  for (const Kernels& kernels : kernels_here()) {
+    for (const size_t n_rows : {1, 7, 40}) {
+      Activations pass = x.view;
+      pass.n_rows = n_rows;
+      const MatmulFn kernel = matmul(kernels.table());
+      const std::vector<float> expected = multiply(kernel, panel, pass);
+      std::vector<float> y(n_rows * 16, NAN);
+      for (const size_t end : {1, 3, 4}) {
+        pass.end_chunk = end;
+        kernel(panel.panel.data(), cols, pass, y.data(), 16);
+        pass.first_chunk = end;
+      }
+      EXPECT_TRUE(same_bits(y, expected)) << kernels.name << ", " << n_rows << " rows";
+    }
+  }
+}
+
 // The largest codes with the largest activations would show any saturating 16-bit sum.
-TEST_P(MatmulOf, SurvivesExtremeCodes) {
-  if (!is_quantised(GetParam())) GTEST_SKIP() << "no codes";
+TEST_P(MatmulOfCodes, SurviveExtremes) {
   const size_t cols = 512;
   const TypeInfo& info = type_info(GetParam());
   for (const int fill : {0x00, 0x80, 0x7F, 0xFF}) {

@@ -56,7 +56,9 @@ TEST(AnswerText, LetsTokensPassThatMayNotStop) {
   AnswerText answer(tokenizer.get(), {"red"}, true);
   std::string out;
   size_t n = 0;
-  for (const int32_t id : tokenizer->encode("red roses, red wine")) out += answer.push(id, ++n > 2);
+  for (const int32_t id : tokenizer->encode("red roses, red wine")) {
+    if (!answer.stopped()) out += answer.push(id, ++n > 2);
+  }
   EXPECT_EQ(out, "red roses, ");
   ASSERT_NE(answer.found_stop(), nullptr);
   EXPECT_EQ(*answer.found_stop(), "red");

@@ -87,11 +87,11 @@ class ManyRequests : public ::testing::Test {
   static void TearDownTestSuite() { folder_.reset(); }
   static std::string path() { return folder_->file("model.gguf"); }
 
-  std::unique_ptr<Engine> load(EngineOptions options = {}) {
+  std::unique_ptr<Engine> load(EngineOptions options = {}, int32_t poisoned_id = -1) {
     CpuBackendOptions cpu;
     cpu.n_threads = 2;
     auto backend = std::make_unique<WrappedBackend>(std::move(*make_cpu_backend(cpu)));
-    backend->poisoned_id = 599;
+    backend->poisoned_id = poisoned_id;
     backend->on_step = [this](size_t) { const std::lock_guard wait(gate_); };
     options.context_len = 256;
     auto engine = Engine::load(path(), std::move(backend), options);
@@ -228,7 +228,7 @@ TEST_F(ManyRequests, GetSeveralAnswersFromOnePrompt) {
 TEST_F(ManyRequests, EndAloneWithAnErrorWhenTheirLogitsAreNotFinite) {
   const auto requests = some_requests();
   const auto expected = ask_alone(requests);
-  const auto engine = load();
+  const auto engine = load({}, 599);
   auto poisoned = some_ids(90, 7);  // begins as others do
   poisoned.push_back(599);
   std::vector<Request> all = requests;

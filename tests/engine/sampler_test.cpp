@@ -246,9 +246,9 @@ TEST(Sampler, ChoosesAmongAllowedTokensOnly) {
     for (int i = 0; i < 200; ++i) {
       EXPECT_EQ(sampler.sample(logits, all)->id, same.sample(logits)->id);
       EXPECT_NE(sampler.sample(logits, some)->id, 70);
-      same.sample(logits, some);
+      EXPECT_TRUE(same.sample(logits, some));
       EXPECT_EQ(sampler.sample(logits, one)->id, 99);
-      same.sample(logits, one);
+      EXPECT_TRUE(same.sample(logits, one));
     }
     EXPECT_FALSE(sampler.sample(logits, none));
   }

@@ -30,6 +30,9 @@ struct Activations {
   /// through all rows with the weights of one chunk in hand.
   const std::byte* chunks = nullptr;
   size_t chunk_stride = 0;
+  /// The chunks that are multiplied. After those before first_chunk: their results are in y, and
+  /// these are added.
+  size_t first_chunk = 0, end_chunk = 0;
   size_t n_rows = 0;
 };
 

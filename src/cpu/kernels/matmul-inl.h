@@ -265,6 +265,11 @@ using ChunkOf = std::conditional_t<Q::kBlockCols == 32, ChunkQ8x32, ChunkQ8x256>
 // The next smaller tile that a function is made for.
 constexpr int smaller_tile(int m) { return m > 8 ? 8 : m > 6 ? 6 : m > 4 ? 4 : m - 1; }
 
+// y[row][0..15] so far.
+inline F32x16 result_so_far(const Activations& x, const float* y) {
+  return x.first_chunk == 0 ? set1(0) : load(y);
+}
+
 // Few rows: M at a time go through the whole panel.
 template <class Q, int M>
 void multiply_few(const std::byte* panel, size_t cols, const Activations& x, size_t row, float* y,
@@ -273,10 +278,10 @@ void multiply_few(const std::byte* panel, size_t cols, const Activations& x, siz
     const auto* chunks = reinterpret_cast<const ChunkOf<Q>*>(x.chunks) + row;
     F32x16 results[M];
 #pragma GCC unroll 16
-    for (int m = 0; m < M; ++m) results[m] = set1(0);
-    for (size_t c = 0; c * kChunkCols < cols; ++c, chunks += x.chunk_stride) {
+    for (size_t m = 0; m < M; ++m) results[m] = result_so_far(x, y + (row + m) * y_stride);
+    for (size_t c = x.first_chunk; c < x.end_chunk; ++c) {
       const PanelChunk<Q> weights(panel, cols, c);
-      add_chunk<Q>(weights, chunks, results);
+      add_chunk<Q>(weights, chunks + c * x.chunk_stride, results);
     }
 #pragma GCC unroll 16
     for (size_t m = 0; m < M; ++m) store(y + (row + m) * y_stride, results[m]);
@@ -304,13 +309,14 @@ void multiply_many(const std::byte* panel, size_t cols, const Activations& x, fl
                    size_t y_stride) {
   UnpackedStore store_of_chunk;
   alignas(64) float results[kManyRows][16];
-  for (size_t row = 0; row < x.n_rows; ++row) store(results[row], set1(0));
+  for (size_t row = 0; row < x.n_rows; ++row)
+    store(results[row], result_so_far(x, y + row * y_stride));
   const auto* chunks = reinterpret_cast<const ChunkOf<Q>*>(x.chunks);
-  for (size_t c = 0; c * kChunkCols < cols; ++c, chunks += x.chunk_stride) {
+  for (size_t c = x.first_chunk; c < x.end_chunk; ++c) {
     const PanelChunk<Q> packed(panel, cols, c);
     UnpackedChunk<Q> weights = unpack_chunk(packed, store_of_chunk);
     weights.packed = &packed;
-    add_to_rows<Q, kRowTile>(weights, chunks, 0, x.n_rows, results[0]);
+    add_to_rows<Q, kRowTile>(weights, chunks + c * x.chunk_stride, 0, x.n_rows, results[0]);
   }
   for (size_t row = 0; row < x.n_rows; ++row) store(y + row * y_stride, load(results[row]));
 }

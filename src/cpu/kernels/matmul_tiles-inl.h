@@ -14,9 +14,22 @@
 //
 // Rows are multiplied two tiles at a time: four sums under way hide the latency of a product.
 
-// A code of Q2_K times its scale is 45 at most.
+// How codes and their integer scales become bytes that tiles multiply.
+enum class Planes {
+  kCodes,     // no integer scales: signed codes
+  kProducts,  // code * scale, at most 45: one plane, unsigned
+  kNegated,   // (4 - code) * scale, from -128 to 124: one plane, signed, whose sums change sign
+  kDigits,    // code * (scale % 8) and code * (scale / 8), at most 217: two planes, unsigned
+  kBytes,     // products of up to 13 bits: their low bytes, unsigned, and their high ones, signed
+};
 template <class Q>
-constexpr bool kTwoPlanes = Q::kHasScales && (Q::kType != Type::kQ2_K);
+constexpr Planes kPlanes = !Q::kHasScales                                       ? Planes::kCodes
+                           : Q::kType == Type::kQ2_K                            ? Planes::kProducts
+                           : Q::kType == Type::kQ3_K                            ? Planes::kNegated
+                           : Q::kType == Type::kQ4_K || Q::kType == Type::kQ5_K ? Planes::kDigits
+                                                                                : Planes::kBytes;
+template <class Q>
+constexpr bool kTwoPlanes = kPlanes<Q> == Planes::kDigits || kPlanes<Q> == Planes::kBytes;
 template <class Q>
 constexpr size_t kTileCols = Q::kBlockCols == 32 ? 32 : 64;
 
@@ -38,14 +51,41 @@ struct TileRows {
   float* y;
 };
 
+struct BytePlanes {
+  U8x64 low, high;  // with one plane, high is not used
+};
+template <class Q>
+[[gnu::always_inline]] inline BytePlanes planes_of(U8x64 codes, __m512i scale) {
+  if constexpr (kPlanes<Q> == Planes::kProducts) return {small_products(codes, scale), codes};
+  if constexpr (kPlanes<Q> == Planes::kDigits) {
+    return {small_products(codes, low_octal_digit(scale)),
+            small_products(codes, high_octal_digit(scale))};
+  }
+  if constexpr (kPlanes<Q> == Planes::kNegated) {
+    return {low_bytes_of(products_of(codes, negative(scale), Q::kZero)), codes};
+  }
+  const WordProducts products = products_of(codes, scale, Q::kZero);
+  return {low_bytes_of(products), high_bytes_of(products)};
+}
+
+// The sums of products with codes and scales, from those of one row with the planes.
+template <class Q>
+[[gnu::always_inline]] inline I32x16 join_planes(const int32_t* low, const int32_t* high) {
+  const I32x16 sum = load_i32(low);
+  if constexpr (kPlanes<Q> == Planes::kNegated) return sub_i32(set1_i32(0), sum);
+  if constexpr (kPlanes<Q> == Planes::kDigits) return add_shifted<3>(sum, load_i32(high));
+  if constexpr (kPlanes<Q> == Planes::kBytes) return add_shifted<8>(sum, load_i32(high));
+  return sum;
+}
+
 // Replaces codes by what tiles multiply.
 template <class Q>
 void make_planes(TileStore& chunk, size_t n_blocks) {
   for (size_t unit = 0; unit < n_blocks * Q::kBlockCols / 4; ++unit) {
     uint8_t* low = chunk.unpacked.codes[unit];
     if constexpr (Q::kHasScales) {
-      const I32x16 scale = load_i32(chunk.unpacked.scales[unit * 4 / Q::kSubCols]);
-      const BytePlanes planes = scaled_planes(load_bytes(low), scale, Q::kZero);
+      const __m512i scale = twice_in_32(load_i32(chunk.unpacked.scales[unit * 4 / Q::kSubCols]));
+      const BytePlanes planes = planes_of<Q>(load_bytes(low), scale);
       store_bytes(low, planes.low);
       if constexpr (kTwoPlanes<Q>) store_bytes(chunk.high[unit], planes.high);
     } else if constexpr (Q::kZero != 0) {
@@ -83,9 +123,14 @@ void sum_tiles(const TileStore& weights, size_t block, const ChunkOf<Q>* first,
     if constexpr (kTwoPlanes<Q>) {
       _tile_loadd(7, weights.high[col / 4], 64);
       _tile_dpbsud(0, 4, 6);
-      _tile_dpbssd(1, 4, 7);
       _tile_dpbsud(2, 5, 6);
-      _tile_dpbssd(3, 5, 7);
+      if constexpr (kPlanes<Q> == Planes::kBytes) {
+        _tile_dpbssd(1, 4, 7);
+        _tile_dpbssd(3, 5, 7);
+      } else {
+        _tile_dpbsud(1, 4, 7);
+        _tile_dpbsud(3, 5, 7);
+      }
     } else {
       _tile_dpbssd(0, 4, 6);
       _tile_dpbssd(2, 5, 6);
@@ -104,8 +149,7 @@ template <class Q>
 void add_sums(const UnpackedChunk<Q>& weights, size_t block, const TileSums& sums, size_t first,
               const TileRows<Q>& rows) {
   for (size_t row = 0; row < rows.n_rows; ++row) {
-    I32x16 totals[1] = {load_i32(sums.low[first + row])};
-    if constexpr (kTwoPlanes<Q>) totals[0] = join_sums(totals[0], load_i32(sums.high[first + row]));
+    const I32x16 totals[1] = {join_planes<Q>(sums.low[first + row], sums.high[first + row])};
     F32x16 results[1] = {load(rows.y + 16 * row)};
     add_totals<Q>(weights, block, rows.x + row, totals, results);
     store(rows.y + 16 * row, results[0]);
@@ -147,16 +191,18 @@ void multiply_tiles(const std::byte* panel, size_t cols, const Activations& x, f
                     size_t y_stride) {
   TileStore planes;
   alignas(64) float results[kManyRows][16];
-  for (size_t row = 0; row < x.n_rows; ++row) store(results[row], set1(0));
+  for (size_t row = 0; row < x.n_rows; ++row)
+    store(results[row], result_so_far(x, y + row * y_stride));
   const size_t tile_rows = tile_height(x.n_rows);
   configure_for<Q>(tile_rows);
   const auto* chunks = reinterpret_cast<const ChunkOf<Q>*>(x.chunks);
-  for (size_t c = 0; c * kChunkCols < cols; ++c, chunks += x.chunk_stride) {
+  for (size_t c = x.first_chunk; c < x.end_chunk; ++c) {
     const PanelChunk<Q> packed(panel, cols, c);
     packed.prefetch_all();
     const UnpackedChunk<Q> weights = unpack_chunk(packed, planes.unpacked);
     make_planes<Q>(planes, weights.n_blocks);
-    add_chunk_to_tiles<Q>(weights, planes, tile_rows, {chunks, x.n_rows, results[0]});
+    add_chunk_to_tiles<Q>(weights, planes, tile_rows,
+                          {chunks + c * x.chunk_stride, x.n_rows, results[0]});
   }
   _tile_release();
   for (size_t row = 0; row < x.n_rows; ++row) store(y + row * y_stride, load(results[row]));

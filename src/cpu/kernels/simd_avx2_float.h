@@ -4,7 +4,7 @@
 
 constexpr int kRowTile = 4;
 constexpr size_t kFewRows = 4;
-constexpr size_t kManyRows = 64;
+constexpr size_t kManyRows = 128;
 constexpr int kFloatRowTile = 3;
 constexpr int kQueryTile = 6;
 

@@ -3,7 +3,7 @@
 
 constexpr int kRowTile = 8;
 constexpr size_t kFewRows = 8;
-constexpr size_t kManyRows = 64;
+constexpr size_t kManyRows = 128;
 constexpr int kFloatRowTile = 8;
 constexpr int kQueryTile = 12;
 
