@@ -16,6 +16,7 @@ RULE = {
     "quant": ["core"],
     "io": ["core", "quant"],
     "text": ["core", "io"],
+    "grammar": ["core", "text", "io"],
     "ops": ["core", "quant"],
     "cpu": ["core", "quant", "ops"],
     "cuda": ["core", "quant", "ops"],
