@@ -6,8 +6,8 @@
 namespace mixtral {
 namespace {
 
-// Grammars in which one byte takes more steps than this lose some of their ways.
-constexpr size_t kMaxClosureSteps = 1 << 20;
+// Where more steps lead to the bytes that may come next, those found by then are all.
+constexpr size_t kMaxClosureSteps = 4096;
 
 }  // namespace
 
@@ -90,7 +90,8 @@ uint32_t GrammarAutomaton::closure_of(FrameId stack) {
   Closure closure{static_cast<uint32_t>(closure_stacks_.size()), 0, frames_[stack].height};
   std::vector<FrameId> open{stack};
   mark(stack);
-  for (size_t steps = 0; !open.empty() && steps < kMaxClosureSteps; ++steps) {
+  for (size_t steps = 0; !open.empty(); ++steps) {
+    if (steps > kMaxClosureSteps && closure.count > 0) break;
     const FrameId here = open.back();
     open.pop_back();
     closure.lowest = std::min(closure.lowest, frames_[here].height);

@@ -26,9 +26,12 @@ std::span<const NodeId> GrammarRules::needs(NodeId id) const {
   return {};
 }
 
-// The smallest solution of: a sequence holds if all its children do, an alternative if one does, a
-// repeat if it may be left out or its child holds, a rule if its body does.
-std::vector<bool> GrammarRules::solve(FunctionRef<bool(const Node&)> leaf_holds) const {
+// The smallest solution of: an alternative holds if one of its children does, a rule if its body
+// does, a repeat if its child does. With kAllChildren a sequence holds if all its children do, and
+// a repeat if it may be left out too.
+std::vector<bool> GrammarRules::solve(Sequence sequence,
+                                      FunctionRef<bool(const Node&)> leaf_holds) const {
+  const bool all = sequence == Sequence::kAllChildren;
   std::vector<uint32_t> n_dependents(nodes_.size() + 1);
   for (NodeId id = 0; id < nodes_.size(); ++id) {
     for (const NodeId child : needs(id)) ++n_dependents[child + 1];
@@ -44,10 +47,9 @@ std::vector<bool> GrammarRules::solve(FunctionRef<bool(const Node&)> leaf_holds)
     for (const NodeId child : needs(id)) dependents[filled[child]++] = id;
     const Node& node = nodes_[id];
     const bool is_leaf = node.kind == NodeKind::kLiteral || node.kind == NodeKind::kSet;
-    missing[id] = node.kind == NodeKind::kSequence ? node.count : 1;
-    const bool at_once =
-        is_leaf ? leaf_holds(node)
-                : missing[id] == 0 || (node.kind == NodeKind::kRepeat && node.min == 0);
+    missing[id] = node.kind == NodeKind::kSequence && all ? node.count : 1;
+    const bool left_out = all && node.kind == NodeKind::kRepeat && node.min == 0;
+    const bool at_once = is_leaf ? leaf_holds(node) : missing[id] == 0 || left_out;
     if (!at_once) continue;
     holds[id] = true;
     news.push_back(id);
@@ -75,6 +77,13 @@ void GrammarRules::take_out(const std::vector<bool>& matches_something) {
     } else if (node.kind == NodeKind::kRepeat && !matches_something[node.begin]) {
       node = {NodeKind::kSequence};
     }
+  }
+}
+
+// What matches the empty text only would cost steps without end: rules of rules of nothing.
+void GrammarRules::empty_out(const std::vector<bool>& has_bytes) {
+  for (NodeId id = 0; id < nodes_.size(); ++id) {
+    if (!has_bytes[id]) nodes_[id] = {NodeKind::kSequence};
   }
 }
 
@@ -139,15 +148,17 @@ Status GrammarRules::finish(NodeId root, const ByteSet& spellable) {
   }
   root_ = root;
   for (ByteSet& members : sets_) members = members & spellable;
-  const auto matches_something = solve([&](const Node& node) {
+  const auto spelled = [&](const Node& node) {
     if (node.kind == NodeKind::kSet) return !byte_set(node).empty();
     const std::string_view text = bytes(node);
     return std::all_of(text.begin(), text.end(),
                        [&](char c) { return spellable.contains(static_cast<uint8_t>(c)); });
-  });
+  };
+  const auto matches_something = solve(Sequence::kAllChildren, spelled);
   if (!matches_something[root]) return fail(ErrorCode::kBadInput, "no text matches the grammar");
   take_out(matches_something);
-  const auto nullable = solve([](const Node&) { return false; });
+  empty_out(solve(Sequence::kAnyChild, spelled));
+  const auto nullable = solve(Sequence::kAllChildren, [](const Node&) { return false; });
   for (NodeId id = 0; id < nodes_.size(); ++id) nodes_[id].nullable = nullable[id];
   MIXTRAL_TRY(check_repeats());
   return check_left_recursion();

@@ -90,8 +90,10 @@ class GrammarRules {
   NodeId find_or_add(uint64_t hash, FunctionRef<bool(const Node&)> is_it, FunctionRef<Node()> make);
   // Of a node, the nodes whose truth its own depends on.
   std::span<const NodeId> needs(NodeId id) const;
-  std::vector<bool> solve(FunctionRef<bool(const Node&)> leaf_holds) const;
+  enum class Sequence { kAllChildren, kAnyChild };
+  std::vector<bool> solve(Sequence sequence, FunctionRef<bool(const Node&)> leaf_holds) const;
   void take_out(const std::vector<bool>& matches_something);
+  void empty_out(const std::vector<bool>& has_bytes);
   Status check_repeats();
   Status check_left_recursion() const;
   std::span<const NodeId> may_begin_with(NodeId id) const;

@@ -172,6 +172,12 @@ TEST(Gbnf, FollowsChainsOfRulesHoweverLong) {
   EXPECT_TRUE(matches(checked(Grammar::gbnf(text)), "a"));
 }
 
+TEST(Gbnf, PassesOverNestedNothing) {
+  std::string text = "root ::= r60 \"a\"\nr0 ::= \"\"\n";
+  for (int i = 1; i <= 60; ++i) text += fmt::format("r{0} ::= r{1} r{1}?\n", i, i - 1);
+  EXPECT_TRUE(matches(checked(Grammar::gbnf(text)), "a"));
+}
+
 TEST(Gbnf, PrunesWhatCannotEnd) {
   const auto grammar =
       checked(Grammar::gbnf("root ::= \"a\" | \"b\" endless\nendless ::= \"c\" endless"));
