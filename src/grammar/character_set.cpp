@@ -124,8 +124,8 @@ bool CharacterSet::contains(char32_t c) const {
 }
 
 const CharacterSet& escaped_in_json() {
-  static const CharacterSet kEscaped{{0, 0x1F}, {'"', '"'}, {'\\', '\\'}};
-  return kEscaped;
+  static const CharacterSet escaped{{0, 0x1F}, {'"', '"'}, {'\\', '\\'}};
+  return escaped;
 }
 
 NodeId character(const CharacterSet& set, TextForm form, GrammarRules& rules) {

@@ -21,20 +21,20 @@ ClassItem one_character(char32_t c) {
 }
 
 ClassItem named_class(char letter) {
-  static const CharacterSet kDigits{{'0', '9'}};
-  static const CharacterSet kWord{{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}};
-  static const CharacterSet kSpace{{'\t', '\r'}, {' ', ' '}};
-  static const CharacterSet kAnySpace{{'\t', '\r'},     {0x1C, ' '},      {0x85, 0x85},
+  static const CharacterSet digits{{'0', '9'}};
+  static const CharacterSet word{{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}};
+  static const CharacterSet space{{'\t', '\r'}, {' ', ' '}};
+  static const CharacterSet any_space{{'\t', '\r'},     {0x1C, ' '},      {0x85, 0x85},
                                       {0xA0, 0xA0},     {0x1680, 0x1680}, {0x2000, 0x200A},
                                       {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F},
                                       {0x3000, 0x3000}, {0xFEFF, 0xFEFF}};
   switch (letter) {
-    case 'd': return {kDigits, kDigits, {}};
-    case 'D': return {kDigits.complement(), kDigits.complement(), {}};
-    case 'w': return {kWord, kWord, {}};
-    case 'W': return {kWord.complement(), kWord.complement(), {}};
-    case 's': return {kSpace, kAnySpace, {}};
-    default: return {kAnySpace.complement(), kSpace.complement(), {}};
+    case 'd': return {digits, digits, {}};
+    case 'D': return {digits.complement(), digits.complement(), {}};
+    case 'w': return {word, word, {}};
+    case 'W': return {word.complement(), word.complement(), {}};
+    case 's': return {space, any_space, {}};
+    default: return {any_space.complement(), space.complement(), {}};
   }
 }
 

@@ -335,14 +335,14 @@ Result<std::vector<std::string>> SchemaCompiler::types(const SchemaPlace& place)
     std::string_view type;
     std::vector<std::string_view> keywords;
   };
-  static const std::array kGroups = {
+  static const std::array groups = {
       Group{"object",
             {"properties", "required", "additionalProperties", "minProperties", "maxProperties"}},
       Group{"array", {"items", "prefixItems", "minItems", "maxItems", "uniqueItems"}},
       Group{"string", {"minLength", "maxLength", "pattern", "format"}},
       Group{"number",
             {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}}};
-  for (const Group& group : kGroups) {
+  for (const Group& group : groups) {
     const bool spoken_of =
         std::any_of(group.keywords.begin(), group.keywords.end(),
                     [&](std::string_view keyword) { return place.find(keyword) != nullptr; });
