@@ -136,6 +136,7 @@ Result<NodeId> SchemaCompiler::compile_object(const SchemaPlace& place) {
   std::optional<NodeId> extra_member;
   if (extra) {
     std::vector<std::string> names;
+    names.reserve(listed.size());
     for (const Property& property : listed) names.push_back(property.name);
     extra_member = json_.member(json_.key_except(names), *extra);
   }
