@@ -16,6 +16,7 @@ RULE = {
     "quant": ["core"],
     "io": ["core", "quant"],
     "text": ["core", "io"],
+    "grammar": ["core", "text", "io"],
     "ops": ["core", "quant"],
     "cpu": ["core", "quant", "ops"],
     "cuda": ["core", "quant", "ops"],
@@ -23,7 +24,7 @@ RULE = {
     "engine": ["core", "ops", "model", "text"],
     "train": ["core", "io", "ops", "model", "text"],
     "eval": ["core", "io", "ops", "model", "text", "engine"],
-    "server": ["core", "io", "text", "engine"],
+    "server": ["core", "io", "text", "grammar", "engine"],
     "convert": ["core", "quant", "io", "text", "model", "ops"],
     "c": ["core", "cpu", "engine"],
 }
