@@ -263,6 +263,7 @@ void Api::handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
 HttpResponse Api::bad_request_response(const HttpParseError& error) {
   HttpResponse response = error_response(http_error(error.status, error.message));
   response.headers.push_back({"x-request-id", random_id("req-")});
+  if (error.status == 503) response.headers.push_back({"Retry-After", "2"});
   context_.metrics.add_response("unknown", error.status);
   return response;
 }

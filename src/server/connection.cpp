@@ -80,7 +80,10 @@ Connection::Connection(std::unique_ptr<Transport> transport, ConnectionContext& 
   ++context_.n_connections;
 }
 
-Connection::~Connection() { --context_.n_connections; }
+Connection::~Connection() {
+  count_body(0);
+  --context_.n_connections;
+}
 
 void Connection::start() { next_request(); }
 
@@ -124,6 +127,9 @@ void Connection::on_read(bool good, size_t n_bytes) {
 void Connection::parse() {
   unparsed_.erase(0, parser_.feed(unparsed_));
   if (parser_.error()) return refuse(*parser_.error());
+  count_body(parser_.n_body_bytes());
+  if (context_.n_body_bytes > context_.options.all_body_bytes)
+    return refuse({503, "too many large requests are on their way"});
   if (parser_.done()) return dispatch();
   if (unparsed_.size() > context_.options.http.header_bytes) {
     return refuse({431, "a line of the headers is too long"});
@@ -146,6 +152,7 @@ void Connection::watch_reading() {
 void Connection::dispatch() {
   transport_->cancel_timer();
   state_ = State::kAnswering;
+  count_body(0);
   keep_alive_ = keep_alive_ && parser_.keep_alive() && !context_.draining;
   HttpRequest request = parser_.take();
   request.peer = transport_->peer();
@@ -157,7 +164,9 @@ void Connection::dispatch() {
   context_.handler(std::move(request), answer_);
 }
 
-void Connection::refuse(const HttpParseError& error) {
+void Connection::refuse(HttpParseError error) {
+  count_body(0);
+  parser_ = HttpParser(context_.options.http);
   HttpResponse response = context_.on_bad_request(error);
   keep_alive_ = false;
   ended_ = true;
@@ -212,6 +221,11 @@ void Connection::end_answer() {
 
 void Connection::count_out() {
   if (std::exchange(counted_, false)) --context_.n_requests;
+}
+
+void Connection::count_body(size_t n_bytes) {
+  context_.n_body_bytes += n_bytes - n_body_bytes_;
+  n_body_bytes_ = n_bytes;
 }
 
 void Connection::next_request() {

@@ -18,12 +18,13 @@ namespace mixtral {
 
 struct ConnectionOptions {
   HttpLimits http;
-  std::chrono::milliseconds idle{75'000};   ///< until the next request begins
-  std::chrono::milliseconds head{10'000};   ///< from a request's first byte to its last header
-  std::chrono::milliseconds body{120'000};  ///< for the whole body
-  std::chrono::milliseconds write{30'000};  ///< without the client taking 64 KiB of an answer
-  std::chrono::milliseconds ping{15'000};   ///< of silence in a stream
-  size_t unread_bytes = size_t{256} << 10;  ///< of a stream that may wait for the client
+  std::chrono::milliseconds idle{75'000};     ///< until the next request begins
+  std::chrono::milliseconds head{10'000};     ///< from a request's first byte to its last header
+  std::chrono::milliseconds body{120'000};    ///< for the whole body
+  std::chrono::milliseconds write{30'000};    ///< without the client taking 64 KiB of an answer
+  std::chrono::milliseconds ping{15'000};     ///< of silence in a stream
+  size_t all_body_bytes = size_t{512} << 20;  ///< of requests that all connections are reading
+  size_t unread_bytes = size_t{256} << 10;    ///< of a stream that may wait for the client
 };
 
 /// What connections share with their server.
@@ -33,7 +34,7 @@ struct ConnectionContext {
   /// The answer to bytes that are no request, or not in time.
   std::function<HttpResponse(const HttpParseError& error)> on_bad_request;
   std::atomic<bool> draining = false;  ///< no request is taken after the one that runs
-  std::atomic<size_t> n_connections = 0, n_requests = 0;  ///< now
+  std::atomic<size_t> n_connections = 0, n_requests = 0, n_body_bytes = 0;  ///< now
 };
 
 /// Lives as long as its transport calls back. `context` must outlive it.
@@ -56,7 +57,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void parse();
   void watch_reading();
   void dispatch();
-  void refuse(const HttpParseError& error);
+  void refuse(HttpParseError error);
   void queue(std::string data);
   void write_next();
   void on_written(bool good);
@@ -67,6 +68,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_silence();
   void end_answer();
   void count_out();
+  void count_body(size_t n_bytes);
   void next_request();
   void linger();
   void close();
@@ -83,6 +85,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string outgoing_, queued_;  // being written; next
   size_t written_bytes_ = 0;       // of outgoing_
   size_t lingered_bytes_ = 0;
+  size_t n_body_bytes_ = 0;  // among the context's
   std::string ping_;
   std::shared_ptr<Answer> answer_;
 };

@@ -76,6 +76,7 @@ size_t HttpParser::feed(std::string_view data) {
 bool HttpParser::started() const { return state_->started; }
 bool HttpParser::head_done() const { return state_->parser.is_header_done(); }
 bool HttpParser::done() const { return state_->parser.is_done(); }
+size_t HttpParser::n_body_bytes() const { return state_->parser.get().body().size(); }
 const std::optional<HttpParseError>& HttpParser::error() const { return state_->error; }
 bool HttpParser::keep_alive() const { return state_->parser.keep_alive(); }
 

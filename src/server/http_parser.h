@@ -37,9 +37,10 @@ class HttpParser {
   /// next. Call it only while neither done() nor error().
   size_t feed(std::string_view data);
 
-  bool started() const;    ///< something of the request has come
-  bool head_done() const;  ///< all headers are read
-  bool done() const;       ///< the whole request is read
+  bool started() const;         ///< something of the request has come
+  bool head_done() const;       ///< all headers are read
+  bool done() const;            ///< the whole request is read
+  size_t n_body_bytes() const;  ///< read so far
   const std::optional<HttpParseError>& error() const;
 
   bool wants_continue() const;  ///< after head_done(): waits for a word before it sends the body

@@ -83,9 +83,7 @@ class GrammarReader {
       named.refuse("name", "response_format.json_schema.name: expected 1 to 64 of a-z A-Z 0-9 _ -");
     named.boolean("strict", false);
     named.ignore({"description"});
-    // Mistral's client calls it schema_definition.
     const Json* schema = named.object("schema");
-    if (schema == nullptr) schema = named.object("schema_definition");
     if (schema == nullptr) named.refuse("schema", "response_format.json_schema.schema: missing");
     if (!named.good()) return format.refuse(named.status().error());
     take("response_format", Grammar::json_schema(schema->dump()));

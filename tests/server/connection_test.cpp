@@ -205,6 +205,16 @@ TEST_F(ConnectionTest, ClosesAfterTheAnswerWhileDraining) {
   EXPECT_TRUE(socket.sending_shut_down);
 }
 
+TEST_F(ConnectionTest, BoundsTheBodiesOfAllConnectionsTogether) {
+  context.options.all_body_bytes = 1000;
+  context.n_body_bytes = 900;  // of others
+  socket.receive("POST / HTTP/1.1\r\nContent-Length: 500\r\n\r\n" + std::string(99, 'x'));
+  EXPECT_EQ(context.n_body_bytes, 999u);
+  socket.receive("xx");
+  EXPECT_TRUE(socket.sent.starts_with("HTTP/1.1 503 "));
+  EXPECT_EQ(context.n_body_bytes, 900u);
+}
+
 TEST_F(ConnectionTest, AnswersBytesThatAreNoRequest) {
   socket.receive("hello\r\n\r\n");
   EXPECT_TRUE(socket.sent.starts_with("HTTP/1.1 400 "));
