@@ -17,6 +17,7 @@ int exit_code_of(ErrorCode code) {
     case ErrorCode::kTooLarge: return kExitBadInput;
     case ErrorCode::kIo:
     case ErrorCode::kDevice:
+    case ErrorCode::kBusy:
     case ErrorCode::kCancelled: return kExitFailure;
   }
   return kExitFailure;

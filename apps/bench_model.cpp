@@ -91,24 +91,23 @@ Status BenchModel::add_caches(const std::vector<BenchCase>& cases, size_t chunk_
     n_positions = std::max(n_positions, test.depth + test.n_tokens);
   }
   const size_t max_rows = largest_step(cases, chunk_tokens);
-  for (size_t s = 0; s < n_sequences; ++s) {
-    MIXTRAL_TRY(KvCache cache, KvCache::create(model_->kv_layout(), n_positions,
-                                               config().sliding_window, chunk_tokens));
-    caches_.push_back(std::move(cache));
-  }
+  const size_t window = config().sliding_window;
+  const size_t n_pages = n_sequences * pages_per_sequence(n_positions, window, chunk_tokens);
+  MIXTRAL_TRY(pool_, KvPool::create(model_->kv_layout(), n_pages));
+  for (size_t s = 0; s < n_sequences; ++s) caches_.emplace_back(*pool_, n_positions, window);
   arena_ = Arena(model_->arena_bytes(max_rows, max_rows));
   ids_.reserve(max_rows);
   return {};
 }
 
 // The cache as it is after `depth` positions. Pages that were just handed out become real memory.
-void BenchModel::fill_to(KvCache& cache, size_t depth) {
-  cache.truncate(0);
-  while (cache.n_tokens() < depth) {
-    const size_t first_page = cache.n_tokens() / kPageTokens;
-    cache.extend(std::min(chunk_tokens_, depth - cache.n_tokens()));
-    const KvView view = cache.view();
-    const size_t end_page = (cache.n_tokens() + kPageTokens - 1) / kPageTokens;
+void BenchModel::fill_to(KvSequence& kv, size_t depth) {
+  kv.clear();
+  while (kv.n_tokens() < depth) {
+    const size_t first_page = kv.n_tokens() / kPageTokens;
+    MIXTRAL_CHECK(kv.extend(std::min(chunk_tokens_, depth - kv.n_tokens())), "too few pages");
+    const KvView view = kv.view();
+    const size_t end_page = pages_of(kv.n_tokens());
     for (size_t page = first_page; page < end_page; ++page) {
       if (view.pages[page] != nullptr) {
         std::memset(view.pages[page], kFilling, view.layout.page_bytes());
@@ -124,10 +123,10 @@ Status BenchModel::step(size_t first_sequence, const std::vector<size_t>& rows_o
   sequences_.clear();
   logit_rows_.clear();
   for (size_t i = 0; i < rows_of_sequences.size(); ++i) {
-    KvCache& cache = caches_[first_sequence + i];
-    const size_t n_rows = rows_of_sequences[i], position = cache.n_tokens();
-    cache.extend(n_rows);
-    sequences_.push_back({ids_.size(), n_rows, position, cache.view()});
+    KvSequence& kv = caches_[first_sequence + i];
+    const size_t n_rows = rows_of_sequences[i], position = kv.n_tokens();
+    MIXTRAL_CHECK(kv.extend(n_rows), "too few pages");
+    sequences_.push_back({ids_.size(), n_rows, position, kv.view()});
     for (size_t row = 0; row < n_rows; ++row) {
       ids_.push_back(static_cast<int32_t>(random_.below(config().vocab_size)));
     }

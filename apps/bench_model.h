@@ -3,12 +3,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/rng.h"
 #include "cpu/machine_limits.h"
-#include "engine/kv_cache.h"
+#include "engine/kv_sequence.h"
 #include "model/transformer.h"
 
 namespace mixtral {
@@ -62,7 +63,7 @@ class BenchModel {
   BenchModel(std::unique_ptr<Backend> backend, std::unique_ptr<Transformer> model)
       : backend_(std::move(backend)), model_(std::move(model)) {}
   Status add_caches(const std::vector<BenchCase>& cases, size_t chunk_tokens);
-  void fill_to(KvCache& cache, size_t depth);
+  void fill_to(KvSequence& kv, size_t depth);
   Status step(size_t first_sequence, const std::vector<size_t>& rows_of_sequences,
               StepTrace* trace);
   BenchWork count_step(const std::vector<std::vector<bool>>& experts_used,
@@ -73,7 +74,8 @@ class BenchModel {
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<Transformer> model_;
   size_t chunk_tokens_ = 0;
-  std::vector<KvCache> caches_;
+  std::optional<KvPool> pool_;
+  std::vector<KvSequence> caches_;  // after their pool
   Arena arena_;
   Rng random_{0};
   std::vector<int32_t> ids_, logit_rows_;  // of the current step

@@ -34,9 +34,9 @@ ChatSession::ChatSession(Engine& engine, ChatTemplate chat_template, GenerateOpt
     : engine_(engine),
       template_(std::move(chat_template)),
       options_(std::move(options)),
-      context_(context),
-      routing_(engine.model()) {
+      context_(context) {
   options_.cancel = &interrupted();
+  options_.routing = engine.model().config().has_router();
 }
 
 Result<RenderedChat> ChatSession::render() const {
@@ -48,7 +48,6 @@ Result<RenderedChat> ChatSession::render() const {
 Status ChatSession::say(std::string_view text) {
   messages_.push_back({"user", std::string(text)});
   interrupted() = false;
-  routing_.clear();
   auto chat = render();
   if (!chat) {
     messages_.pop_back();
@@ -57,9 +56,8 @@ Status ChatSession::say(std::string_view text) {
   GenerateOptions options = options_;
   options.strip_leading_space = chat->strip_leading_space;
   options.sampling.seed += n_answers_++;  // asked again, the model may say something else
-  auto generation = engine_.generate(
-      chat->ids, options, [](const GeneratedToken& token) { write_out(token.text); },
-      engine_.model().config().has_router() ? &routing_ : nullptr);
+  auto generation = engine_.generate(chat->ids, options,
+                                     [](const GeneratedToken& token) { write_out(token.text); });
   if (!generation) {
     messages_.pop_back();
     if (generation.error().code != ErrorCode::kTooLarge) return tl::unexpected(generation.error());
@@ -137,9 +135,8 @@ Status ChatSession::show_routing(std::string_view argument) const {
   }
   std::vector<int32_t> ids;
   for (const SampledToken& token : last_->tokens) ids.push_back(token.id);
-  const size_t first_row = last_->timings.prompt_tokens - last_->timings.cached_tokens;
   write_out(fmt::format("layer {} of {}\n", layer, config.n_layers));
-  write_out(routing_text(routing_, ids, first_row, layer, *engine_.tokenizer(), config.n_experts));
+  write_out(routing_text(last_->routing, ids, layer, *engine_.tokenizer(), config));
   return {};
 }
 

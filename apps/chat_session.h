@@ -38,7 +38,6 @@ class ChatSession {
   const AppContext& context_;
   std::string system_;
   std::vector<ChatMessage> messages_;
-  RoutingRecorder routing_;
   std::optional<Generation> last_;
   size_t n_answers_ = 0;
 };

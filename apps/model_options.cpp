@@ -103,6 +103,7 @@ Result<std::unique_ptr<Backend>> make_backend(const ModelOptions& options) {
 EngineOptions engine_options(const ModelOptions& options) {
   EngineOptions engine;
   engine.context_len = options.context_len;
+  engine.max_sequences = 1;
   engine.memory_limit_bytes = available_memory_bytes();
   return engine;
 }

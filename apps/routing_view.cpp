@@ -34,26 +34,20 @@ std::string load_table(const std::vector<size_t>& counts, size_t n_tokens) {
 
 }  // namespace
 
-void RoutingRecorder::on_routing(size_t layer, TensorView<const float>, const Routing& routing) {
-  auto& ids = expert_ids_[layer];
-  const size_t old_size = ids.size(), n_rows = routing.expert_ids.rows();
-  ids.resize(old_size + n_rows * n_chosen());
-  model_.backend().download(routing.expert_ids,
-                            TensorView<int32_t>(ids.data() + old_size, n_rows, n_chosen()));
-}
-
-std::string routing_text(const RoutingRecorder& recorder, const std::vector<int32_t>& token_ids,
-                         size_t first_row, size_t layer, const Tokenizer& tokenizer,
-                         size_t n_experts) {
+std::string routing_text(const std::vector<TokenRouting>& routing,
+                         const std::vector<int32_t>& token_ids, size_t layer,
+                         const Tokenizer& tokenizer, const ModelConfig& config) {
+  const size_t n_chosen = config.n_experts_per_token;
   const size_t columns = terminal_columns(stdout);
-  std::vector<size_t> counts(n_experts, 0);
+  std::vector<size_t> counts(config.n_experts, 0);
   std::string out;
   size_t column = 0, n_tokens = 0;
   for (size_t i = 0; i < token_ids.size(); ++i) {
     const std::string text = printable(tokenizer.token_bytes(token_ids[i]));
     // The token that an answer ends with was chosen, but no expert has read it.
-    const bool read = first_row + i < recorder.n_rows();
-    const auto experts = read ? recorder.experts(layer, first_row + i) : std::span<const int32_t>();
+    const bool read = i < routing.size();
+    const auto experts = read ? std::span(routing[i].expert_ids).subspan(layer * n_chosen, n_chosen)
+                              : std::span<const int32_t>();
     for (const int32_t expert : experts) counts[static_cast<size_t>(expert)] += 1;
     n_tokens += read ? 1 : 0;
     const std::string mark = read ? fmt::format("[{}]", fmt::join(experts, " ")) : "[-]";

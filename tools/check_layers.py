@@ -25,6 +25,7 @@ RULE = {
     "eval": ["core", "io", "ops", "model", "text", "engine"],
     "server": ["core", "text", "engine"],
     "convert": ["core", "quant", "io", "text", "model", "ops"],
+    "c": ["core", "cpu", "engine"],
 }
 
 INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)[>"]')

@@ -19,6 +19,7 @@ enum class ErrorCode {
   kTooLarge,     ///< More memory, context or time than allowed.
   kDevice,       ///< A compute device failed.
   kCancelled,    ///< The caller asked to stop.
+  kBusy,         ///< No room at the moment: the same may succeed later.
 };
 
 /// A failure: `message` names the file and the tensor or field, what was found and what was

@@ -20,9 +20,12 @@ class AnswerText {
     if (tokenizer != nullptr) detokenizer_.emplace(*tokenizer, strip_leading_space);
   }
 
-  /// The characters that `id` makes certain.
-  std::string push(int32_t id) {
-    return detokenizer_ ? matcher_.push(detokenizer_->push(id)) : std::string();
+  /// The characters that `id` makes certain. No stop string begins in those of a token that may
+  /// not stop; such tokens come first.
+  std::string push(int32_t id, bool may_stop = true) {
+    if (!detokenizer_) return {};
+    std::string text = detokenizer_->push(id);
+    return may_stop ? matcher_.push(text) : text;
   }
   /// What was held back, if no stop string ended the text.
   std::string finish() {
@@ -31,6 +34,8 @@ class AnswerText {
     return matcher_.stopped() ? text : text + matcher_.finish();
   }
   bool stopped() const { return matcher_.stopped(); }
+  /// The stop string that ended the text; nullptr if none did.
+  const std::string* found_stop() const { return matcher_.found(); }
 
  private:
   std::optional<Detokenizer> detokenizer_;

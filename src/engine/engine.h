@@ -1,39 +1,28 @@
-// The library's public face: a model, its tokenizer and one sequence at a time.
+// The library's public face: a model, its tokenizer, and as many answers at once as there is memory
+// for.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "core/function_ref.h"
 #include "core/progress.h"
 #include "core/result.h"
-#include "engine/kv_cache.h"
-#include "engine/sampler.h"
+#include "engine/answer.h"
+#include "engine/engine_options.h"
+#include "engine/request.h"
+#include "engine/stats.h"
+#include "engine/stream.h"
 #include "model/transformer.h"
 #include "ops/backend.h"
 #include "text/tokenizer.h"
 
 namespace mixtral {
 
-struct EngineOptions {
-  /// Positions; 0: the model's own. More than that is allowed: whether answers stay good is the
-  /// caller's risk.
-  size_t context_len = 0;
-  size_t chunk_tokens = 256;  ///< rows of one prefill step, at least 1
-  /// 0: not checked; else load() refuses a model that will not fit.
-  uint64_t memory_limit_bytes = 0;
-};
-
-/// What a model will take, before any of it is loaded. In bytes.
-struct MemoryPlan {
-  uint64_t weights = 0, kv_cache = 0, scratch = 0;
-  /// The largest uint64_t if the sum overflows.
-  uint64_t total() const;
-};
+class EngineLoop;
 
 struct GenerateOptions {
   SamplingOptions sampling;
@@ -41,12 +30,10 @@ struct GenerateOptions {
   std::vector<std::string> stop;     ///< the answer ends before the first of these; may span tokens
   bool ignore_end = false;           ///< go on after the model's end-of-answer token
   bool strip_leading_space = false;  ///< of the first piece: chat answers of SentencePiece models
-  /// Set it from another thread or a signal handler: the call ends within one step, kCancelled.
+  bool routing = false;              ///< collect the experts of the answer's tokens
+  /// Set it from another thread or a signal handler: the call ends soon after, kCancelled.
   const std::atomic<bool>* cancel = nullptr;
 };
-
-enum class FinishReason { kStop, kLength, kCancelled };
-std::string_view finish_reason_name(FinishReason reason);  // "stop", "length", "cancelled"
 
 /// One step of an answer, as it happens.
 struct GeneratedToken {
@@ -56,8 +43,8 @@ struct GeneratedToken {
 
 struct Timings {
   size_t prompt_tokens = 0;
-  size_t cached_tokens = 0;   ///< of these, found in the cache from the call before
-  double prompt_seconds = 0;  ///< until the first logits
+  size_t cached_tokens = 0;   ///< of these, found in the prefix cache
+  double prompt_seconds = 0;  ///< until the first logits, waiting included
   size_t generated_tokens = 0;
   double generate_seconds = 0;  ///< from the first logits to the end
 
@@ -70,67 +57,74 @@ struct Timings {
 struct Generation {
   std::vector<SampledToken> tokens;  ///< the end-of-answer token included
   std::string text;                  ///< without a stop string; empty without a tokenizer
+  /// If asked for, of each token but the last, which no expert has read.
+  std::vector<TokenRouting> routing;
   FinishReason finish_reason = FinishReason::kStop;
   Timings timings;
 };
 
-/// A loaded model ready to answer. Not thread-safe: one call at a time.
+/// A loaded model ready to answer, with a thread of its own that runs the steps. Thread-safe.
+/// Answers have the same bits alone and in company, from an empty cache and from a full one.
 class Engine {
  public:
   /// Loads checkpoint and tokenizer from `path`. Fails with kTooLarge, with the plan and advice in
-  /// the message, if a memory limit is given and the plan exceeds it.
+  /// the message, if a memory limit is given and the plan exceeds it, or if the memory for keys and
+  /// values is less than one context takes.
   static Result<std::unique_ptr<Engine>> load(const std::string& path,
                                               std::unique_ptr<Backend> backend,
                                               const EngineOptions& options,
                                               Progress* progress = nullptr);
+  /// Answers in progress end with kCancelled.
+  ~Engine();
 
   static MemoryPlan plan(const Checkpoint& checkpoint, const Backend& backend,
-                         const EngineOptions& options);
+                         const EngineOptions& options) {
+    return plan_memory(checkpoint, backend, options);
+  }
 
   const Checkpoint& checkpoint() const { return checkpoint_; }
   const Transformer& model() const { return *model_; }
   /// nullptr if the checkpoint has none.
   const Tokenizer* tokenizer() const { return tokenizer_.get(); }
-  size_t context_len() const { return cache_.context_len(); }
+  size_t context_len() const { return context_len_; }
+  size_t max_sequences() const { return max_sequences_; }
 
-  /// Continues `prompt_ids`. What this prompt shares with the last call's tokens is not computed
-  /// again; the answer has the same bits either way. `trace` sees the steps that are computed.
-  /// Fails if the prompt leaves no room in the context, naming both numbers.
+  /// Puts a request into the queue and returns at once. Fails with kBusy if the queue is full, with
+  /// kTooLarge, naming both numbers, if the prompt leaves no room in the context, and with
+  /// kBadInput if the request contradicts itself or the model.
+  Result<Stream> submit(Request request);
+  EngineStats stats() const;
+
+  /// One answer, waited for: submit() and what it takes to put the events together. `on_token` is
+  /// called on this thread.
   Result<Generation> generate(std::span<const int32_t> prompt_ids, const GenerateOptions& options,
-                              FunctionRef<void(const GeneratedToken&)> on_token,
-                              StepTrace* trace = nullptr);
+                              FunctionRef<void(const GeneratedToken&)> on_token);
 
   /// Runs `ids` from an empty cache and calls `on_logits(position, logits)` for every position, in
   /// order, from `first_position` on; the logits of those before are not computed. An error that it
-  /// returns ends the call.
+  /// returns ends the call. The engine does nothing else meanwhile: on_logits and `trace`, which
+  /// are called on the engine's thread, must not call the engine. Fails with kBusy if answers in
+  /// progress leave too little memory.
   Status score(std::span<const int32_t> ids,
                FunctionRef<Status(size_t position, std::span<const float> logits)> on_logits,
                StepTrace* trace = nullptr, size_t first_position = 0);
 
  private:
   Engine(Checkpoint checkpoint, std::unique_ptr<Backend> backend,
-         std::unique_ptr<Transformer> model, std::unique_ptr<Tokenizer> tokenizer, KvCache cache,
+         std::unique_ptr<Transformer> model, std::unique_ptr<Tokenizer> tokenizer, KvPool pool,
          const EngineOptions& options);
   Status check_ids(std::span<const int32_t> ids) const;
-  size_t keep_common_prefix(std::span<const int32_t> prompt_ids);
-  Result<bool> read_prompt(std::span<const int32_t> ids, const std::atomic<bool>* cancel,
-                           StepTrace* trace);
-  Status answer(std::span<const int32_t> prompt_ids, const GenerateOptions& options,
-                size_t max_tokens, FunctionRef<void(const GeneratedToken&)> on_token,
-                StepTrace* trace, Generation& generation);
-  bool ends_answer(int32_t id) const;
-  Status step(Arena& arena, std::span<const int32_t> ids, size_t n_logit_rows, StepTrace* trace);
+  Status check(const Request& request) const;
+  Status score_alone(std::span<const int32_t> ids,
+                     FunctionRef<Status(size_t position, std::span<const float> logits)> on_logits,
+                     StepTrace* trace, size_t first_position);
 
   Checkpoint checkpoint_;
   std::unique_ptr<Backend> backend_;  // outlives model_
   std::unique_ptr<Transformer> model_;
   std::unique_ptr<Tokenizer> tokenizer_;
-  KvCache cache_;
-  Arena arena_;
-  size_t chunk_tokens_;
-  std::vector<int32_t> cached_ids_;  // tokens whose keys and values the cache holds
-  std::vector<int32_t> logit_rows_;  // of the current step
-  std::vector<float> logits_;        // of the last step, [n_logit_rows, vocab]
+  const size_t context_len_, max_sequences_, chunk_tokens_;
+  std::unique_ptr<EngineLoop> loop_;  // last: it uses all of the above
 };
 
 }  // namespace mixtral

@@ -31,6 +31,10 @@ Result<size_t> find_largest(std::span<const float> logits) {
   return best;
 }
 
+bool allows(TokenMask mask, size_t id) {
+  return mask.empty() || (mask[id / 64] >> (id % 64) & 1) != 0;
+}
+
 }  // namespace
 
 Status validate(const SamplingOptions& options, size_t vocab_size) {
@@ -72,14 +76,20 @@ Sampler::Sampler(SamplingOptions options, size_t vocab_size)
 
 void Sampler::observe(int32_t id, bool generated) { answer_counts_[id] += generated ? 1 : 0; }
 
-Result<SampledToken> Sampler::sample(std::span<const float> logits) {
+Result<SampledToken> Sampler::sample(std::span<const float> logits, TokenMask allowed) {
   MIXTRAL_TRY(const size_t largest, find_largest(logits));
+  const auto allows_some = [](uint64_t word) { return word != 0; };
+  if (!allowed.empty() && std::none_of(allowed.begin(), allowed.end(), allows_some)) {
+    return fail(ErrorCode::kBadInput, "no token is allowed to come next");
+  }
   const bool unchanged = options_.logit_bias.empty() && options_.repetition_penalty == 1.0f &&
                          options_.frequency_penalty == 0.0f && options_.presence_penalty == 0.0f;
+  const bool is_largest = options_.temperature == 0.0f && unchanged && allows(allowed, largest);
   SampledToken token;
-  token.id =
-      options_.temperature == 0.0f && unchanged ? static_cast<int32_t>(largest) : choose(logits);
-  if (options_.n_logprobs) report(logits, token);
+  token.id = is_largest ? static_cast<int32_t>(largest) : choose(logits, allowed);
+  if (options_.n_logprobs) {
+    MIXTRAL_TRY(report_logprobs(logits, *options_.n_logprobs, logprobs_, token));
+  }
   return token;
 }
 
@@ -87,8 +97,8 @@ bool Sampler::larger(const Candidate& a, const Candidate& b) {
   return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
 }
 
-// candidates_ = every token with its logit after bias and penalties.
-void Sampler::adjust(std::span<const float> logits) {
+// candidates_ = every allowed token with its logit after bias and penalties.
+void Sampler::adjust(std::span<const float> logits, TokenMask allowed) {
   candidates_.clear();
   for (size_t i = 0; i < logits.size(); ++i) {
     candidates_.push_back({static_cast<int32_t>(i), logits[i], 0});
@@ -101,6 +111,8 @@ void Sampler::adjust(std::span<const float> logits) {
     logit -= count * static_cast<double>(options_.frequency_penalty);
     if (count > 0) logit -= static_cast<double>(options_.presence_penalty);
   }
+  if (allowed.empty()) return;
+  std::erase_if(candidates_, [&](const Candidate& c) { return !allows(allowed, c.id); });
 }
 
 // Leaves the n largest candidates, in any order.
@@ -149,8 +161,8 @@ int32_t Sampler::draw() {
   return last_possible;
 }
 
-int32_t Sampler::choose(std::span<const float> logits) {
-  adjust(logits);
+int32_t Sampler::choose(std::span<const float> logits, TokenMask allowed) {
+  adjust(logits, allowed);
   const auto largest = std::min_element(candidates_.begin(), candidates_.end(), larger);
   if (options_.temperature == 0.0f) return largest->id;
 
@@ -167,24 +179,28 @@ int32_t Sampler::choose(std::span<const float> logits) {
   return draw();
 }
 
-void Sampler::report(std::span<const float> logits, SampledToken& token) {
-  candidates_.clear();
-  double max = logits[0];
-  for (size_t i = 0; i < logits.size(); ++i) {
-    candidates_.push_back({static_cast<int32_t>(i), logits[i], 0});
-    max = std::max(max, static_cast<double>(logits[i]));
-  }
+Status report_logprobs(std::span<const float> logits, size_t n_top,
+                       std::vector<TokenLogprob>& scratch, SampledToken& token) {
+  MIXTRAL_TRY(const size_t largest, find_largest(logits));
+  const double max = logits[largest];
   double sum = 0;
-  for (const Candidate& candidate : candidates_) sum += std::exp(candidate.logit - max);
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - max);
   const double log_sum = max + std::log(sum);
+  token.logprob = logits[static_cast<size_t>(token.id)] - log_sum;
+  if (n_top == 0) return {};
 
-  token.logprob = logits[token.id] - log_sum;
-  if (*options_.n_logprobs == 0) return;
-  keep_largest(*options_.n_logprobs);
-  std::sort(candidates_.begin(), candidates_.end(), larger);
-  for (const Candidate& candidate : candidates_) {
-    token.top.push_back({candidate.id, candidate.logit - log_sum});
+  const auto larger = [](const TokenLogprob& a, const TokenLogprob& b) {
+    return a.logprob > b.logprob || (a.logprob == b.logprob && a.id < b.id);
+  };
+  scratch.clear();
+  for (size_t i = 0; i < logits.size(); ++i) {
+    scratch.push_back({static_cast<int32_t>(i), logits[i]});
   }
+  const auto end = scratch.begin() + static_cast<ptrdiff_t>(std::min(n_top, scratch.size()));
+  std::partial_sort(scratch.begin(), end, scratch.end(), larger);
+  token.top.assign(scratch.begin(), end);
+  for (TokenLogprob& top : token.top) top.logprob -= log_sum;
+  return {};
 }
 
 }  // namespace mixtral

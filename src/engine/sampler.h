@@ -40,6 +40,15 @@ struct SampledToken {
   std::vector<TokenLogprob> top;  ///< n_logprobs of them, most probable first
 };
 
+/// The log-probability of `token`.id under `logits`, and the `n_top` most probable tokens.
+/// `scratch` is memory to reuse. Fails as Sampler::sample does.
+Status report_logprobs(std::span<const float> logits, size_t n_top,
+                       std::vector<TokenLogprob>& scratch, SampledToken& token);
+
+/// A bit for each token, token i in bit i % 64 of word i / 64: set if it may be chosen; bits beyond
+/// the vocabulary are 0. Without words every token may.
+using TokenMask = std::span<const uint64_t>;
+
 /// The state of one sequence: its random stream and which tokens it has seen. Not thread-safe.
 /// The same options, history and logits give the same token. Among equal logits the lower id counts
 /// as the larger one, everywhere.
@@ -50,9 +59,9 @@ class Sampler {
 
   /// Tells of a token of the prompt or answer, for the penalties.
   void observe(int32_t id, bool generated);
-  /// Fails with kBadInput if a logit is NaN or infinitely large, or all are infinitely small. Does
-  /// not observe() its choice.
-  Result<SampledToken> sample(std::span<const float> logits);
+  /// Fails with kBadInput if a logit is NaN or infinitely large, all are infinitely small, or no
+  /// token is allowed. Does not observe() its choice.
+  Result<SampledToken> sample(std::span<const float> logits, TokenMask allowed = {});
 
  private:
   struct Candidate {
@@ -61,17 +70,17 @@ class Sampler {
     double weight;  // proportional to its probability
   };
   static bool larger(const Candidate& a, const Candidate& b);
-  void adjust(std::span<const float> logits);
+  void adjust(std::span<const float> logits, TokenMask allowed);
   void keep_largest(size_t n);
   void keep_nucleus();
   int32_t draw();
-  int32_t choose(std::span<const float> logits);
-  void report(std::span<const float> logits, SampledToken& token);
+  int32_t choose(std::span<const float> logits, TokenMask allowed);
 
   SamplingOptions options_;
   Rng rng_;
   std::unordered_map<int32_t, uint32_t> answer_counts_;  // of every token seen; 0: prompt only
   std::vector<Candidate> candidates_;                    // scratch: all tokens, then those left
+  std::vector<TokenLogprob> logprobs_;                   // scratch
 };
 
 }  // namespace mixtral

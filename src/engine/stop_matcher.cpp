@@ -20,6 +20,7 @@ std::string StopMatcher::push(std::string_view piece) {
   held_ += piece;
   // The stop string that is complete first counts; of two that end at one place, the longer.
   size_t first_end = std::string::npos, cut = 0, n_held = 0;
+  found_ = nullptr;
   for (const std::string& stop : stop_) {
     const size_t begin = held_.find(stop);
     if (begin == std::string::npos) {
@@ -30,11 +31,11 @@ std::string StopMatcher::push(std::string_view piece) {
     if (end < first_end || (end == first_end && begin < cut)) {
       first_end = end;
       cut = begin;
+      found_ = &stop;
     }
   }
-  stopped_ = first_end != std::string::npos;
-  std::string certain = held_.substr(0, stopped_ ? cut : held_.size() - n_held);
-  held_.erase(0, stopped_ ? held_.size() : certain.size());
+  std::string certain = held_.substr(0, stopped() ? cut : held_.size() - n_held);
+  held_.erase(0, stopped() ? held_.size() : certain.size());
   return certain;
 }
 

@@ -13,18 +13,21 @@ class StopMatcher {
  public:
   /// No stop string may be empty.
   explicit StopMatcher(std::vector<std::string> stop) : stop_(std::move(stop)) {}
+  StopMatcher(StopMatcher&&) = delete;  // found() points into it
 
   /// Adds a piece and returns the text that has become certain. Once a stop string is complete that
   /// is all before it, and stopped() is true.
   std::string push(std::string_view piece);
   /// The end of the text: what was held back.
   std::string finish();
-  bool stopped() const { return stopped_; }
+  bool stopped() const { return found_ != nullptr; }
+  /// The stop string that ended the text; nullptr if none did.
+  const std::string* found() const { return found_; }
 
  private:
   std::vector<std::string> stop_;
   std::string held_;
-  bool stopped_ = false;
+  const std::string* found_ = nullptr;
 };
 
 }  // namespace mixtral

@@ -88,17 +88,18 @@ Result<TensorView<const float>> Transformer::forward(Arena& arena, const Batch& 
                                                      StepTrace* trace) const {
   arena.reset();
   const size_t n_tokens = batch.token_ids.size();
+  const bool shows_hidden = trace != nullptr && trace->wants_hidden();
   auto x = arena.take_matrix<float>(n_tokens, config_.dim);
   backend_.embed(arena, *token_embedding_, batch.token_ids, x);
   for (size_t layer = 0; layer < config_.n_layers; ++layer) {
-    if (trace != nullptr) trace->on_hidden(layer, x);
+    if (shows_hidden) trace->on_hidden(layer, x);
     const size_t mark = arena.used();
     attention_block(arena, layer, batch, x);
     arena.rewind(mark);
     feed_forward_block(arena, layer, x, trace);
     arena.rewind(mark);
   }
-  if (trace != nullptr) {
+  if (shows_hidden) {
     auto normed = arena.take_matrix<float>(n_tokens, config_.dim);
     backend_.rms_norm(arena, x, *output_norm_, config_.norm_eps, normed);
     trace->on_hidden(config_.n_layers, normed);

@@ -32,6 +32,8 @@ struct Batch {
 class StepTrace {
  public:
   virtual ~StepTrace() = default;
+  /// Whether on_hidden() is to be called; without it the final norm of all rows is not computed.
+  virtual bool wants_hidden() const { return true; }
   /// x [T, D]: index 0 the embeddings, l the output of layer l - 1, n_layers that of the final
   /// norm.
   virtual void on_hidden(size_t index, TensorView<const float> x) = 0;

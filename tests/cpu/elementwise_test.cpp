@@ -210,5 +210,19 @@ TEST_P(OnIsa, PassesNaNOn) {
   for (size_t i = 0; i < 20; ++i) EXPECT_EQ(std::isnan(y[i]), i == 3 || i == 17) << i;
 }
 
+TEST_P(OnIsa, QuantisesToANaNScaleWhatIsNotFinite) {
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    std::vector<float> x(512, 1.0f);
+    x[300] = bad;
+    const auto by_256 = quantise<ChunkQ8x256>(table(), x);
+    EXPECT_FALSE(std::isnan(by_256[0].scale));
+    EXPECT_TRUE(std::isnan(by_256[1].scale));
+    const auto by_32 = quantise<ChunkQ8x32>(table(), x);
+    EXPECT_TRUE(std::isnan(by_32[1].scales[1]));
+    EXPECT_FALSE(std::isnan(by_32[1].scales[0]));
+  }
+}
+
 }  // namespace
 }  // namespace mixtral::cpu

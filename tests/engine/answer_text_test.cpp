@@ -50,5 +50,19 @@ TEST(AnswerText, IsEmptyWithoutATokenizer) {
   EXPECT_FALSE(answer.stopped());
 }
 
+TEST(AnswerText, LetsTokensPassThatMayNotStop) {
+  MIXTRAL_FIND_GOLDEN(path, "tokenizer/tokenizer.model");
+  const auto tokenizer = mixtral_tokenizer(path);
+  AnswerText answer(tokenizer.get(), {"red"}, true);
+  std::string out;
+  size_t n = 0;
+  for (const int32_t id : tokenizer->encode("red roses, red wine")) {
+    if (!answer.stopped()) out += answer.push(id, ++n > 2);
+  }
+  EXPECT_EQ(out, "red roses, ");
+  ASSERT_NE(answer.found_stop(), nullptr);
+  EXPECT_EQ(*answer.found_stop(), "red");
+}
+
 }  // namespace
 }  // namespace mixtral

@@ -8,7 +8,7 @@
 #include "core/rng.h"
 #include "cpu/cpu_backend.h"
 #include "engine/allocations.h"
-#include "engine/kv_cache.h"
+#include "engine/kv_sequence.h"
 #include "model/transformer.h"
 #include "support/golden.h"
 #include "support/small_mixtral.h"
@@ -29,8 +29,8 @@ class Batches {
     backend_ = std::move(*make_cpu_backend(options));
     checkpoint_ = std::make_unique<Checkpoint>(std::move(*Checkpoint::open(path)));
     model_ = std::move(*Transformer::load(*checkpoint_, *backend_));
-    for (size_t s = 0; s < n_sequences; ++s)
-      caches_.push_back(std::move(*KvCache::create(model_->kv_layout(), kContext, 0, kMaxRows)));
+    pool_ = std::move(*KvPool::create(model_->kv_layout(), n_sequences * pages_of(kContext)));
+    for (size_t s = 0; s < n_sequences; ++s) caches_.emplace_back(*pool_, kContext, 0);
     arena_ = Arena(model_->arena_bytes(kMaxRows, kMaxRows));
   }
 
@@ -43,10 +43,10 @@ class Batches {
     rows_.clear();
     logit_rows_.clear();
     for (const auto& [sequence, ids] : parts) {
-      KvCache& cache = caches_[sequence];
-      const size_t position = cache.n_tokens();
-      cache.extend(ids.size());
-      rows_.push_back({ids_.size(), ids.size(), position, cache.view()});
+      KvSequence& kv = caches_[sequence];
+      const size_t position = kv.n_tokens();
+      EXPECT_TRUE(kv.extend(ids.size()));
+      rows_.push_back({ids_.size(), ids.size(), position, kv.view()});
       ids_.insert(ids_.end(), ids.begin(), ids.end());
     }
     for (size_t row = 0; row < ids_.size(); ++row) logit_rows_.push_back(static_cast<int32_t>(row));
@@ -57,7 +57,8 @@ class Batches {
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<Checkpoint> checkpoint_;
   std::unique_ptr<Transformer> model_;
-  std::vector<KvCache> caches_;
+  std::optional<KvPool> pool_;
+  std::vector<KvSequence> caches_;
   Arena arena_;
   std::vector<int32_t> ids_, logit_rows_;
   std::vector<SequenceRows> rows_;

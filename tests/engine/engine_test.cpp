@@ -125,14 +125,26 @@ TEST(Engine, ComputesAtLeastTheLastTokenOfAKnownPrompt) {
   expect_same(shorter, generate(*load(path), some_ids(20), greedy(10)));
 }
 
-TEST(Engine, StartsOverWhereAWindowHasLostTheCommonPart) {
+TEST(Engine, FindsWhatAWindowHasPassedAsLongAsThereIsMemory) {
   MIXTRAL_FIND_GOLDEN(path, kWindow);
+  const auto prompt = some_ids(400), other = some_ids(200);
+  const Generation expected = generate(*load(path), other, greedy(10));
   const auto engine = load(path, 32);
-  generate(*engine, some_ids(400), greedy(1));
-  const auto other = some_ids(200);
-  const Generation answer = generate(*engine, other, greedy(10));
-  EXPECT_EQ(answer.timings.cached_tokens, 0u);
-  expect_same(answer, generate(*load(path), other, greedy(10)));
+  generate(*engine, prompt, greedy(1));
+  const Generation found = generate(*engine, other, greedy(10));
+  EXPECT_EQ(found.timings.cached_tokens, 199u);
+  expect_same(found, expected);
+
+  EngineOptions options;
+  options.context_len = 512;
+  options.chunk_tokens = 32;
+  options.max_sequences = 1;  // and as many pages as a window and a chunk need
+  auto small = Engine::load(path, make_reference_backend(), options);
+  ASSERT_TRUE(small);
+  generate(**small, prompt, greedy(1));
+  const Generation lost = generate(**small, other, greedy(10));
+  EXPECT_LT(lost.timings.cached_tokens, 199u);
+  expect_same(lost, expected);
 }
 
 TEST(Engine, RepeatsASampledAnswerWithTheSameSeed) {
@@ -239,8 +251,10 @@ TEST(Engine, PlansTheMemoryThatItTakes) {
   options.context_len = 512;
   const MemoryPlan plan = Engine::plan(engine->checkpoint(), engine->model().backend(), options);
   EXPECT_EQ(plan.weights, engine->model().weight_bytes());
-  EXPECT_EQ(plan.kv_cache, 8 * engine->model().kv_layout().page_bytes());
-  EXPECT_EQ(plan.scratch, engine->model().arena_bytes(256, 1));
+  EXPECT_EQ(plan.n_pages, 16u * 8);  // 16 sequences of the whole context
+  EXPECT_EQ(plan.kv_cache, plan.n_pages * engine->model().kv_layout().page_bytes());
+  const size_t vocab_size = engine->model().config().vocab_size;
+  EXPECT_EQ(plan.scratch, engine->model().arena_bytes(256, 96) + 96 * vocab_size * sizeof(float));
 }
 
 }  // namespace

@@ -232,6 +232,29 @@ TEST(Sampler, RefusesLogitsThatAreNoNumbers) {
   }
 }
 
+TEST(Sampler, ChoosesAmongAllowedTokensOnly) {
+  std::vector<float> logits(100, 0);
+  logits[70] = 5;
+  logits[3] = 4;
+  logits[99] = 3;
+  const std::vector<uint64_t> all = {~uint64_t{0}, (uint64_t{1} << 36) - 1};
+  auto some = all;
+  some[70 / 64] &= ~(uint64_t{1} << (70 % 64));
+  const std::vector<uint64_t> one = {0, uint64_t{1} << (99 - 64)}, none = {0, 0};
+  for (const float temperature : {0.0f, 1.0f}) {
+    Sampler sampler(at_temperature(temperature), 100), same(at_temperature(temperature), 100);
+    for (int i = 0; i < 200; ++i) {
+      EXPECT_EQ(sampler.sample(logits, all)->id, same.sample(logits)->id);
+      EXPECT_NE(sampler.sample(logits, some)->id, 70);
+      EXPECT_TRUE(same.sample(logits, some));
+      EXPECT_EQ(sampler.sample(logits, one)->id, 99);
+      EXPECT_TRUE(same.sample(logits, one));
+    }
+    EXPECT_FALSE(sampler.sample(logits, none));
+  }
+  EXPECT_EQ(Sampler(greedy(), 100).sample(logits, some)->id, 3);
+}
+
 TEST(SamplingOptions, AreValidAsTheyStart) { EXPECT_TRUE(validate(SamplingOptions{}, 10)); }
 
 TEST(SamplingOptions, NameTheOneThatIsOutOfRange) {

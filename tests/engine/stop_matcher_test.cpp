@@ -58,5 +58,14 @@ TEST(StopMatcher, CountsTheStopStringThatIsCompleteFirst) {
   EXPECT_EQ(run({"cd", "bcd"}, "zabcdef", 7), "za|");  // both end at once: the longer one
 }
 
+TEST(StopMatcher, TellsWhichStringEndedTheText) {
+  StopMatcher matcher({"never", "the end"});
+  matcher.push("this is the e");
+  EXPECT_EQ(matcher.found(), nullptr);
+  matcher.push("nd.");
+  ASSERT_NE(matcher.found(), nullptr);
+  EXPECT_EQ(*matcher.found(), "the end");
+}
+
 }  // namespace
 }  // namespace mixtral

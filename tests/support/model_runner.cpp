@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "engine/kv_cache.h"
+#include "engine/kv_sequence.h"
 #include "ops/reference.h"
 
 namespace mixtral::testing {
@@ -55,15 +55,17 @@ ModelOutputs ModelRunner::run(const std::vector<int32_t>& ids, size_t chunk) {
 void ModelRunner::run(const std::vector<int32_t>& ids, size_t chunk,
                       FunctionRef<void(size_t, std::span<const float>)> use, StepTrace* trace) {
   chunk = std::min(chunk, ids.size());
-  auto cache = KvCache::create(model_->kv_layout(), ids.size(), config().sliding_window, chunk);
-  MIXTRAL_CHECK(cache.has_value(), "no memory for the cache");
+  const size_t window = config().sliding_window;
+  auto pool = KvPool::create(model_->kv_layout(), pages_per_sequence(ids.size(), window, chunk));
+  MIXTRAL_CHECK(pool.has_value(), "no memory for the cache");
+  KvSequence kv(*pool, ids.size(), window);
   Arena arena(model_->arena_bytes(chunk, chunk));
   std::vector<int32_t> rows(chunk);
   std::iota(rows.begin(), rows.end(), 0);
   for (size_t begin = 0; begin < ids.size(); begin += chunk) {
     const size_t n = std::min(chunk, ids.size() - begin);
-    cache->extend(n);
-    const SequenceRows sequence = {0, n, begin, cache->view()};
+    MIXTRAL_CHECK(kv.extend(n), "too few pages");
+    const SequenceRows sequence = {0, n, begin, kv.view()};
     const Batch batch = {
         std::span(ids).subspan(begin, n), {&sequence, 1}, std::span(rows).first(n)};
     const auto logits = model_->forward(arena, batch, trace);

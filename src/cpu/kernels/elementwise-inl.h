@@ -27,13 +27,19 @@
 }
 
 // Quantises `cols` = 32 or 256 columns that share a scale. Rows below the smallest normal scale are
-// zero: 1 / scale must be finite.
+// zero: 1 / scale must be finite. A column that is not finite makes the scale NaN, and so all that
+// the block is multiplied with: a broken row must not pass for a good one.
 void quantise_block(const float* x, size_t cols, int8_t* quants, float* scale) {
-  F32x16 largest = set1(0);
-  for (size_t i = 0; i < cols; i += 16) largest = max(abs(load(x + i)), largest);
+  F32x16 largest = set1(0), zeros_or_nan = set1(0);
+  for (size_t i = 0; i < cols; i += 16) {
+    const F32x16 part = load(x + i);
+    largest = max(abs(part), largest);
+    zeros_or_nan = fma(part, set1(0), zeros_or_nan);
+  }
   *scale = reduce_max(largest) / 127.0f;
   float inverse = 1.0f / *scale;
   if (*scale < 0x1p-126f) *scale = inverse = 0.0f;
+  *scale += reduce_add(zeros_or_nan);
   for (size_t i = 0; i < cols; i += 16)
     store_i8(quants + i, round_to_i32(mul(load(x + i), set1(inverse))));
 }

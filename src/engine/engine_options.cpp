@@ -1,0 +1,105 @@
+#include "engine/engine_options.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+
+#include "core/checked.h"
+#include "model/transformer.h"
+
+namespace mixtral {
+namespace {
+
+// Beyond any model; keeps the page tables themselves small.
+constexpr size_t kMaxContext = size_t{1} << 30;
+// What the default cache has room for.
+constexpr size_t kDefaultSequences = 16, kDefaultTokens = 2048;
+
+std::string megabytes(uint64_t bytes) { return fmt::format("{} MB", bytes / 1000000); }
+
+size_t needed_pages(const SchedulerLimits& limits) { return limits.max_sequence_pages + 1; }
+
+size_t default_pages(const ModelConfig& config, const SchedulerLimits& limits,
+                     const EngineOptions& options) {
+  const size_t one = pages_of(std::min(context_of(config, options), kDefaultTokens));
+  const size_t many = std::min(limits.max_sequences, kDefaultSequences) * one;
+  return std::max(needed_pages(limits), limits.max_sequences > 1 ? many : 0);
+}
+
+}  // namespace
+
+uint64_t MemoryPlan::total() const {
+  const CheckedSize sum = CheckedSize(weights) + CheckedSize(kv_cache) + CheckedSize(scratch);
+  return sum.value().value_or(std::numeric_limits<uint64_t>::max());
+}
+
+size_t context_of(const ModelConfig& config, const EngineOptions& options) {
+  return options.context_len != 0 ? options.context_len : config.context_len;
+}
+
+SchedulerLimits scheduler_limits(const ModelConfig& config, const EngineOptions& options) {
+  const size_t context_len = context_of(config, options);
+  SchedulerLimits limits;
+  limits.max_sequences = std::max<size_t>(options.max_sequences, 1);
+  // Rows of a prompt never need to be more than the context.
+  const size_t chunk = std::min(std::max<size_t>(options.chunk_tokens, 1), context_len);
+  limits.max_rows = std::max(chunk, limits.max_sequences);
+  limits.max_shared_rows = std::max<size_t>(options.shared_chunk_tokens, 1);
+  limits.max_sequence_pages =
+      pages_per_sequence(context_len, config.sliding_window, limits.max_rows);
+  return limits;
+}
+
+size_t max_logit_rows(const SchedulerLimits& limits) {
+  return limits.max_sequences + std::min(limits.max_prompt_logit_rows, limits.max_rows);
+}
+
+MemoryPlan plan_memory(const Checkpoint& checkpoint, const Backend& backend,
+                       const EngineOptions& options) {
+  const ModelConfig& config = checkpoint.config();
+  const SchedulerLimits limits = scheduler_limits(config, options);
+  const size_t logit_rows = max_logit_rows(limits);
+  MemoryPlan plan;
+  for (const WeightId id : all_weights(config)) {
+    plan.weights += backend.weight_bytes(*checkpoint.source(id));
+  }
+  plan.scratch = step_arena_bytes(config, backend, limits.max_rows, logit_rows) +
+                 logit_rows * config.vocab_size * sizeof(float);
+
+  const KvLayout layout = {backend.kv_type(), config.n_layers, config.n_kv_heads, config.head_dim};
+  plan.n_pages = options.kv_bytes != 0 ? options.kv_bytes / layout.page_bytes()
+                                       : default_pages(config, limits, options);
+  if (options.kv_bytes == 0 && options.memory_limit_bytes != 0) {
+    const uint64_t others = plan.weights + plan.scratch, limit = options.memory_limit_bytes;
+    const size_t left = limit > others ? (limit - others) / layout.page_bytes() : 0;
+    plan.n_pages = std::max(needed_pages(limits), std::min(plan.n_pages, left));
+  }
+  const CheckedSize kv_bytes = CheckedSize(plan.n_pages) * CheckedSize(layout.page_bytes());
+  plan.kv_cache = kv_bytes.value().value_or(std::numeric_limits<size_t>::max());
+  return plan;
+}
+
+Status check_plan(const MemoryPlan& plan, const Checkpoint& checkpoint,
+                  const EngineOptions& options) {
+  const size_t context_len = context_of(checkpoint.config(), options);
+  if (context_len > kMaxContext) {
+    return fail(ErrorCode::kTooLarge, "a context of {} positions, expected 1 to {}", context_len,
+                kMaxContext);
+  }
+  const size_t needed = needed_pages(scheduler_limits(checkpoint.config(), options));
+  if (plan.n_pages < needed) {
+    return fail(ErrorCode::kTooLarge,
+                "memory for {} pages of keys and values, expected at least the {} of one context "
+                "of {} positions: give it more or take a shorter context",
+                plan.n_pages, needed, context_len);
+  }
+  if (options.memory_limit_bytes == 0 || plan.total() <= options.memory_limit_bytes) return {};
+  return fail(ErrorCode::kTooLarge,
+              "the model needs {} (weights {}, keys and values of {} positions {}, scratch {}), "
+              "but {} are free: take a smaller weight type or a shorter context",
+              megabytes(plan.total()), megabytes(plan.weights), plan.n_pages * kPageTokens,
+              megabytes(plan.kv_cache), megabytes(plan.scratch),
+              megabytes(options.memory_limit_bytes));
+}
+
+}  // namespace mixtral
