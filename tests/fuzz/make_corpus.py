@@ -180,7 +180,36 @@ def make_models():
     write("model_config_fuzz", "mistral", json.dumps(params).encode())
 
 
+def make_grammars():
+    schema = {"$defs": {"n": {"type": "object", "properties": {"v": {"type": "integer", "minimum": -3, "maximum": 120},
+                                                              "n": {"anyOf": [{"$ref": "#/$defs/n"}, {"type": "null"}]}},
+                              "required": ["n"], "additionalProperties": False}},
+              "type": "object", "properties": {"a": {"type": "string", "minLength": 1, "maxLength": 9}, "b": {"$ref": "#/$defs/n"},
+                                               "c": {"type": "array", "prefixItems": [{"const": "x"}], "items": {"type": "number"},
+                                                     "maxItems": 4}, "d": {"enum": [1, "two", None, {"k": []}]},
+                                               "e": {"type": "string", "pattern": "^[a-f]+|x$"},
+                                               "f": {"type": "number", "exclusiveMinimum": -0.25, "maximum": 12.5}},
+              "required": ["a", "d"], "additionalProperties": {"type": "boolean"}}
+    seeds = {
+        "schema": "J" + json.dumps(schema),
+        "schema-one-of": 'J{"oneOf":[{"type":"string","format":"date-time"},{"type":["integer","null"]}]}',
+        "schema-refused": 'J{"not":{}}',
+        "schema-deep": 'J' + '{"items":' * 70 + "{}" + "}" * 70,
+        "regex": r"R^(?:[A-Z]\w{2,5}|\d+(\.\d{1,2})?|[^\s\u00e9-\u00ff]*)$",
+        "regex-nested-repeats": "R((a*b?){3}c{0,20}){2,}",
+        "regex-refused": r"R(?=a)\1",
+        "gbnf": 'Groot ::= item ("," item)* # list\nitem ::= [0-9]{1,3} | "(" root ")" | "\\x41\\n"',
+        "gbnf-left": 'Groot ::= root "a" | "b"',
+        "gbnf-nothing": 'Groot ::= a a "x"\na ::= b b\nb ::= c c\nc ::= ""',
+        "gbnf-optional": "Groot ::=" + " [ab]?" * 300,
+        "choice": "Cyes\nno\nnone\nmaybe",
+    }
+    for name, text in seeds.items():
+        write("grammar_source_fuzz", name, text.encode())
+
+
 if __name__ == "__main__":
+    make_grammars()
     make_gguf()
     make_safetensors()
     make_json()
