@@ -30,6 +30,20 @@ if(MIXTRAL_BUILD_FUZZERS)  # the library counts which branches an input reaches;
   target_compile_options(mixtral_settings INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+# mixtral_precompile(TARGET OWNER header...): the headers are parsed once, for OWNER, and read by TARGET. Only with
+# MIXTRAL_PCH: a build without it proves that every file includes what it needs.
+function(mixtral_precompile target owner)
+  if(NOT MIXTRAL_PCH)
+    return()
+  endif()
+  if(target STREQUAL owner)
+    target_precompile_headers(${target} PRIVATE
+      <algorithm> <filesystem> <map> <memory> <span> <string> <vector> <fmt/format.h> <tl/expected.hpp> ${ARGN})
+  else()
+    target_precompile_headers(${target} REUSE_FROM ${owner})
+  endif()
+endfunction()
+
 # mixtral_folder(NAME folder folder...): the library of src/NAME, made of its sources, which may include
 # the headers of the named folders only (tools/check_layers.py holds every #include to it).
 function(mixtral_folder name)
@@ -40,6 +54,7 @@ function(mixtral_folder name)
   target_link_libraries(mixtral_${name} PUBLIC
     fmt::fmt tl::expected nlohmann_json::nlohmann_json Threads::Threads xxhash::xxhash)
   target_link_libraries(mixtral_${name} PRIVATE $<BUILD_INTERFACE:mixtral_settings>)
+  mixtral_precompile(mixtral_${name} mixtral_core)
   foreach(folder IN LISTS ARGN)
     target_include_directories(mixtral_${name} PUBLIC
       $<TARGET_PROPERTY:mixtral_${folder},INTERFACE_INCLUDE_DIRECTORIES>)

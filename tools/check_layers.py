@@ -21,7 +21,7 @@ RULE = {
     "cpu": ["core", "quant", "ops"],
     "cuda": ["core", "quant", "ops"],
     "model": ["core", "quant", "io", "ops"],
-    "engine": ["core", "ops", "model", "text"],
+    "engine": ["core", "ops", "model", "text", "grammar"],
     "train": ["core", "io", "ops", "model", "text"],
     "eval": ["core", "io", "ops", "model", "text", "engine"],
     "server": ["core", "io", "text", "grammar", "engine"],

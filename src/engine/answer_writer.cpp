@@ -27,12 +27,14 @@ std::string_view finish_reason_name(FinishReason reason) {
   MIXTRAL_CHECK(false, "unknown finish reason");
 }
 
-AnswerWriter::AnswerWriter(const Request& request, size_t index, const AnswerSetting& setting)
+AnswerWriter::AnswerWriter(const Request& request, size_t index, const AnswerSetting& setting,
+                           std::optional<GrammarMatcher> matcher)
     : request_(request),
       index_(index),
       setting_(setting),
       sampler_(sampling_of(request, index), setting.vocab_size),
-      text_(setting.tokenizer, request.stop, request.strip_leading_space) {
+      text_(setting.tokenizer, request.stop, request.strip_leading_space),
+      matcher_(std::move(matcher)) {
   for (const int32_t id : request.prompt_ids) sampler_.observe(id, false);
   if (request.min_tokens == 0) return;
   no_end_mask_.resize((setting.vocab_size + 63) / 64, 0);
@@ -49,9 +51,18 @@ bool AnswerWriter::ends_answer(int32_t id) const {
   return has(request_.stop_ids) || (may_end && has(setting_.tokenizer->end_ids()));
 }
 
-// What the next token may be. A grammar's mask belongs here too.
+// What the next token may be. A text that is complete by its grammar may end early.
 TokenMask AnswerWriter::allowed_tokens() {
-  return n_tokens_ < request_.min_tokens ? TokenMask(no_end_mask_) : TokenMask();
+  const bool may_end = n_tokens_ >= request_.min_tokens;
+  if (!matcher_) return may_end ? TokenMask() : TokenMask(no_end_mask_);
+  const TokenMask of_grammar = matcher_->allowed();
+  mask_.assign(of_grammar.begin(), of_grammar.end());
+  mask_.resize((setting_.vocab_size + 63) / 64, 0);
+  if (may_end) return mask_;
+  bool leaves_some = false;
+  for (size_t i = 0; i < mask_.size(); ++i) leaves_some |= (mask_[i] & no_end_mask_[i]) != 0;
+  for (size_t i = 0; leaves_some && i < mask_.size(); ++i) mask_[i] &= no_end_mask_[i];
+  return mask_;
 }
 
 AnswerEnd AnswerWriter::make_end(FinishReason reason) const {
@@ -67,13 +78,15 @@ Result<AnswerToken> AnswerWriter::next(std::span<const float> logits) {
   const int32_t id = token.id;
   sampler_.observe(id, true);
   n_tokens_ += 1;
+  if (matcher_) MIXTRAL_CHECK(matcher_->accept(id), "a token that the grammar's mask forbids");
   const bool ended = ends_answer(id), full = n_tokens_ == setting_.max_tokens;
+  const bool matched = matcher_ && matcher_->finished();
   AnswerToken next;
   next.answer = index_;
   next.token = std::move(token);
   if (!ended) next.text = text_.push(id, n_tokens_ > request_.min_tokens);
-  if (ended || full) next.text += text_.finish();
-  if (ended || text_.stopped()) {
+  if (ended || full || matched) next.text += text_.finish();
+  if (ended || matched || text_.stopped()) {
     end_ = make_end(FinishReason::kStop);
     if (ended) end_->stop_id = id;
     if (text_.stopped()) end_->stop = *text_.found_stop();

@@ -8,6 +8,7 @@
 #include "engine/answer_text.h"
 #include "engine/request.h"
 #include "engine/sampler.h"
+#include "grammar/grammar_matcher.h"
 
 namespace mixtral {
 
@@ -21,8 +22,10 @@ struct AnswerSetting {
 /// Not thread-safe.
 class AnswerWriter {
  public:
-  /// Answer `index` of `request`, which must be valid and outlive this.
-  AnswerWriter(const Request& request, size_t index, const AnswerSetting& setting);
+  /// Answer `index` of `request`, which must be valid and outlive this. `matcher` is at the start
+  /// of the request's grammar, if it has one.
+  AnswerWriter(const Request& request, size_t index, const AnswerSetting& setting,
+               std::optional<GrammarMatcher> matcher);
 
   size_t index() const { return index_; }
   /// The next token; end() tells whether it was the last. Fails as Sampler::sample does.
@@ -43,7 +46,9 @@ class AnswerWriter {
   Sampler sampler_;
   AnswerText text_;
   size_t n_tokens_ = 0;
+  std::optional<GrammarMatcher> matcher_;
   std::vector<uint64_t> no_end_mask_;  // all tokens but those that end the answer
+  std::vector<uint64_t> mask_;         // scratch of allowed_tokens()
   std::optional<AnswerEnd> end_;
 };
 

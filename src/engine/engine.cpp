@@ -134,8 +134,9 @@ Status Engine::check(const Request& request) const {
   MIXTRAL_TRY(check_stop(request.stop, tokenizer_.get()));
   MIXTRAL_TRY(validate(request.sampling, vocab_size));
   MIXTRAL_TRY(check_ids(request.prompt_ids));
-  if (request.grammar != nullptr) {
-    return fail(ErrorCode::kUnsupported, "grammar: answers cannot be held to one yet");
+  if (request.grammar != nullptr && tokenizer_ == nullptr) {
+    return fail(ErrorCode::kBadInput,
+                "grammar: the checkpoint has no tokenizer to spell texts with");
   }
   if (request.n_prompt_logprobs && *request.n_prompt_logprobs > vocab_size) {
     return fail(ErrorCode::kBadInput,

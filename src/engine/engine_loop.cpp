@@ -14,8 +14,8 @@ double seconds_between(Clock::time_point start, Clock::time_point end) {
 
 size_t n_answers_of(const Request& request) { return request.prompt_only ? 1 : request.n_answers; }
 
-// Signals are for the program's own threads: a read that waits there must notice them. All but those
-// that a thread's own instructions cause, such as the reading of a mapped file that was cut.
+// Signals are for the program's own threads: a read that waits there must notice them. All but
+// those that a thread's own instructions cause, such as the reading of a mapped file that was cut.
 void block_signals() {
   sigset_t others;
   sigfillset(&others);
@@ -250,6 +250,18 @@ AnswerSetting EngineLoop::answer_setting(const Request& request) const {
   return {tokenizer_, model_.config().vocab_size, max_tokens};
 }
 
+// The start of the request's grammar, if it has one.
+Result<std::optional<GrammarMatcher>> EngineLoop::match(const Request& request) {
+  if (request.grammar == nullptr) return std::optional<GrammarMatcher>();
+  if (token_masks_ == nullptr) {
+    token_masks_ =
+        std::make_unique<TokenMaskCache>(std::make_shared<const TokenVocabulary>(*tokenizer_));
+  }
+  const auto blank =
+      request.strip_leading_space ? LeadingBlank::kDropped : LeadingBlank::kPartOfText;
+  return GrammarMatcher::create(*token_masks_, request.grammar, blank);
+}
+
 // Another answer to the same prompt.
 Sequence& EngineLoop::fork(Sequence& parent) {
   auto owned = std::make_unique<Sequence>(make_kv_sequence());
@@ -278,11 +290,13 @@ void EngineLoop::start_answers(Sequence& sequence, size_t last_row, std::span<co
     scheduler_.remove(sequence, true);
     return;
   }
+  const auto matcher = match(request);
+  if (!matcher) return end(sequence, FinishReason::kError, matcher.error());
   std::vector<Sequence*> answers = {&sequence};
   while (answers.size() < request.n_answers) answers.push_back(&fork(sequence));
   const AnswerSetting setting = answer_setting(request);
   for (size_t index = 0; index < answers.size(); ++index) {
-    answers[index]->answer = std::make_unique<AnswerWriter>(request, index, setting);
+    answers[index]->answer = std::make_unique<AnswerWriter>(request, index, setting, *matcher);
   }
   for (Sequence* answer : answers) write_token(*answer, last_row, logits);
 }

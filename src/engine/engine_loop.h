@@ -15,6 +15,7 @@
 #include "engine/running_request.h"
 #include "engine/scheduler.h"
 #include "engine/stats.h"
+#include "grammar/grammar_matcher.h"
 #include "model/transformer.h"
 #include "text/tokenizer.h"
 
@@ -72,6 +73,7 @@ class EngineLoop {
   void end(Sequence& sequence, FinishReason reason, std::optional<Error> error = {});
   void send_end(RunningRequest& request, AnswerEnd event);
   AnswerSetting answer_setting(const Request& request) const;
+  Result<std::optional<GrammarMatcher>> match(const Request& request);
   void publish();
 
   const Transformer& model_;
@@ -81,6 +83,7 @@ class EngineLoop {
   PrefixCache cache_;
   Scheduler scheduler_;
   StepRecorder recorder_;
+  std::unique_ptr<TokenMaskCache> token_masks_;  // from the first request with a grammar on
   Arena arena_;
 
   // Of the current step.
