@@ -23,7 +23,7 @@ END
 wants_default_model() {
   local argument
   case ${1-} in
-    chat | generate | info | logits | tokenize | detokenize | bench) ;;
+    chat | generate | serve | info | logits | tokenize | detokenize | bench) ;;
     *) return 1 ;;
   esac
   for argument in "${@:2}"; do
@@ -46,7 +46,7 @@ case ${1-} in
     usage
     exit 2
     ;;
-  chat | generate | info | logits | tokenize | detokenize | convert | upcycle | make-model | bench)
+  chat | generate | serve | info | logits | tokenize | detokenize | convert | upcycle | make-model | bench)
     say "$1 is a command of the program: ./run.sh -- $*"
     exit 2
     ;;

@@ -56,7 +56,7 @@ test_clang_asan_ubsan() {
 
 # Only the programs whose tests start threads. g++ takes minutes over an instrumented kernel file, clang seconds.
 test_tsan() {
-  local programs=(core_tests cpu_tests engine_tests) program fixed_addresses=()
+  local programs=(core_tests cpu_tests engine_tests server_tests) program fixed_addresses=()
   configure tsan -DMIXTRAL_BUILD_TESTS=ON -DCMAKE_CXX_COMPILER=clang++-14
   for program in "${programs[@]}"; do
     cmake --build "$root/build/tsan" --target "$program"

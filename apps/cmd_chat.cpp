@@ -14,6 +14,7 @@
 #include "interrupt.h"
 #include "line_reader.h"
 #include "model_options.h"
+#include "remote_chat.h"
 #include "terminal.h"
 
 namespace mixtral {
@@ -23,6 +24,7 @@ struct Options {
   ModelOptions model;
   AnswerOptions answer;
   std::string system, chat_template;
+  std::string server, key;  ///< a server's address instead of a model
 };
 
 void greet(const Engine& engine, const AppContext& context) {
@@ -42,7 +44,8 @@ void use_utf8() {
 }
 
 // What one message leads to; false if the dialogue is over.
-Result<bool> react(ChatSession& session, std::string_view text) {
+template <class Session>
+Result<bool> react(Session& session, std::string_view text) {
   if (text.find_first_not_of(" \t\n") == std::string_view::npos) return true;
   if (text.starts_with('/') && !text.starts_with("//")) return session.command(text);
   MIXTRAL_TRY(session.say(text.starts_with("//") ? text.substr(1) : text));
@@ -50,7 +53,8 @@ Result<bool> react(ChatSession& session, std::string_view text) {
 }
 
 // To a person a failure is a line and the dialogue goes on; in a script it is the end.
-Status talk(ChatSession& session, LineReader& reader) {
+template <class Session>
+Status talk(Session& session, LineReader& reader) {
   const bool with_person = is_terminal(stdin);
   for (;;) {
     interrupted() = false;
@@ -68,8 +72,25 @@ Status talk(ChatSession& session, LineReader& reader) {
   }
 }
 
+Status run_remote(const Options& options, const AppContext& context) {
+  MIXTRAL_TRY(const ServerUrl server, parse_server_url(options.server));
+  MIXTRAL_TRY(const Json models, call_server_json({server, "GET", "/v1/models", "", options.key}));
+  RemoteChat session(server, options.key, generate_options(options.answer), context);
+  session.set_system(options.system);
+  catch_interrupts();
+  const auto reader = make_line_reader();
+  if (is_terminal(stdin)) {
+    const Json data = models.value("data", Json::array());
+    context.note(fmt::format("{} at {}. /help lists the commands, Ctrl-D leaves.",
+                             data.empty() ? "a model" : data[0].value("id", "a model"),
+                             options.server));
+  }
+  return talk(session, *reader);
+}
+
 Status run(const Options& options, const AppContext& context) {
   use_utf8();
+  if (!options.server.empty()) return run_remote(options, context);
   GenerateOptions generate = generate_options(options.answer);
   MIXTRAL_TRY(auto engine, load_engine(options.model, context));
   MIXTRAL_TRY(validate(generate.sampling, engine->model().config().vocab_size));
@@ -104,7 +125,13 @@ void add_chat_command(CLI::App& app, AppContext& context) {
   command->footer(kHelp);
   add_model_option(*command, options->model);
   command->add_option("--system", options->system, "System text: how the model is to answer");
-  add_chat_template_option(*command, options->chat_template);
+  auto* chat_template = add_chat_template_option(*command, options->chat_template);
+  command
+      ->add_option("--server", options->server,
+                   "Talk to the model of a server, http://HOST:PORT, instead")
+      ->excludes("--model")
+      ->excludes(chat_template);
+  command->add_option("--api-key", options->key, "Key for that server")->needs("--server");
   add_answer_options(*command, options->answer);
   add_compute_options(*command, options->model);
   add_output_options(*command, context);

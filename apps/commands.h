@@ -25,5 +25,7 @@ void add_perplexity_command(CLI::App& app, AppContext& context);
 void add_upcycle_command(CLI::App& app, AppContext& context);
 void add_make_model_command(CLI::App& app, AppContext& context);
 void add_bench_command(CLI::App& app, AppContext& context);
+void add_serve_command(CLI::App& app, AppContext& context);
+void add_load_test_command(CLI::App& app, AppContext& context);
 
 }  // namespace mixtral

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 
 namespace mixtral {
 
@@ -9,6 +10,11 @@ namespace mixtral {
 /// early.
 void catch_interrupts();
 std::atomic<bool>& interrupted();
+
+/// From here on SIGINT and SIGTERM are counted instead of ending the program.
+void count_end_signals();
+/// How many have come; waits up to that long for one more than `n_seen`.
+int wait_for_end_signals(int n_seen, std::chrono::milliseconds at_most);
 
 /// From here on a signal that ends the program first lets files that are being written go away. A
 /// second one ends it at once.

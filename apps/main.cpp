@@ -20,6 +20,7 @@ constexpr const char* kExamples = R"(Examples:
   mixtral chat                                 talk to the default model
   mixtral generate "Why is the sky blue?"      one answer on standard output
   mixtral generate -m model.gguf --file letter.txt --greedy -n 200
+  mixtral serve                                answer over HTTP, with a page to chat on
   mixtral info -m Mixtral-8x7B-Instruct/       what a checkpoint holds, and whether it fits here
 
 Models: a GGUF file, a packed model, or a folder from Hugging Face or Mistral (safetensors).
@@ -53,9 +54,12 @@ int run(int argc, char** argv) {
                "mixtral");
   app.set_version_flag("--version", "mixtral " MIXTRAL_VERSION);
   app.require_subcommand(1);
+  app.set_config("--config", "", "TOML file with options: docs/cli.md")->type_name("FILE");
+  app.allow_config_extras(CLI::config_extras_mode::error);
   app.footer(kExamples);
   mixtral::add_chat_command(app, context);
   mixtral::add_generate_command(app, context);
+  mixtral::add_serve_command(app, context);
   mixtral::add_info_command(app, context);
   mixtral::add_tokenize_command(app, context);
   mixtral::add_detokenize_command(app, context);
@@ -68,6 +72,7 @@ int run(int argc, char** argv) {
   mixtral::add_upcycle_command(app, context);
   mixtral::add_make_model_command(app, context);
   mixtral::add_bench_command(app, context);
+  mixtral::add_load_test_command(app, context);
   std::vector<std::string> arguments = arguments_of(argc, argv);
   if (const auto word = unknown_word(app, arguments)) {
     fmt::print(stderr, "mixtral: no command {} (mixtral --help lists them)\n",

@@ -110,12 +110,18 @@ EngineOptions engine_options(const ModelOptions& options) {
 
 Result<std::unique_ptr<Engine>> load_engine(const ModelOptions& options,
                                             const AppContext& context) {
+  return load_engine(options, engine_options(options), context);
+}
+
+Result<std::unique_ptr<Engine>> load_engine(const ModelOptions& options,
+                                            const EngineOptions& engine_options,
+                                            const AppContext& context) {
   MIXTRAL_TRY(const std::string path, model_path(options));
   MIXTRAL_TRY(auto backend, make_backend(options));
   if (context.verbose) context.note(fmt::format("{}: {}", path, backend->description()));
   const auto progress = context.make_progress();
-  MIXTRAL_TRY(auto engine, as_input(Engine::load(path, std::move(backend), engine_options(options),
-                                                 progress.get())));
+  MIXTRAL_TRY(auto engine,
+              as_input(Engine::load(path, std::move(backend), engine_options, progress.get())));
   for (const std::string& warning : engine->checkpoint().warnings()) context.warn(warning);
   warn_about_context(engine->context_len(), engine->model().config(), context);
   if (context.verbose) note_kernels(*engine, context);

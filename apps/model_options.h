@@ -49,5 +49,9 @@ void warn_about_context(size_t context_len, const ModelConfig& config, const App
 
 /// Loads the model against the memory that is free, with a progress bar and all warnings.
 Result<std::unique_ptr<Engine>> load_engine(const ModelOptions& options, const AppContext& context);
+/// The same with an engine for more than one answer at a time.
+Result<std::unique_ptr<Engine>> load_engine(const ModelOptions& options,
+                                            const EngineOptions& engine_options,
+                                            const AppContext& context);
 
 }  // namespace mixtral

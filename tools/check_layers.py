@@ -24,7 +24,7 @@ RULE = {
     "engine": ["core", "ops", "model", "text", "grammar"],
     "train": ["core", "io", "ops", "model", "text"],
     "eval": ["core", "io", "ops", "model", "text", "engine"],
-    "server": ["core", "text", "engine", "grammar"],
+    "server": ["core", "io", "text", "grammar", "engine"],
     "convert": ["core", "quant", "io", "text", "model", "ops"],
     "c": ["core", "cpu", "engine"],
 }

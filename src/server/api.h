@@ -1,0 +1,38 @@
+// The endpoints: from an HTTP request to the handler that answers it.
+#pragma once
+
+#include "server/api_context.h"
+#include "server/http_parser.h"
+
+namespace mixtral {
+
+/// Thread-safe. Routes, keys, origins, JSON, request ids, metrics and the log are its matter; the
+/// rest is the handlers'.
+class Api {
+ public:
+  Api(ServedModel model, ApiOptions options);
+
+  void handle(HttpRequest request, std::shared_ptr<Exchange> exchange);
+  /// The answer to bytes that are no request.
+  HttpResponse bad_request_response(const HttpParseError& error);
+  /// From now on everything but what is about the server itself is answered with 503.
+  void drain() { context_.draining = true; }
+
+ private:
+  struct Route;
+  /// What the path and method of a request lead to.
+  struct Target {
+    const Route* route = nullptr;
+    std::string_view tail;    ///< of the path, still encoded
+    bool path_known = false;  ///< with another method it would lead somewhere
+  };
+  Target find_target(const HttpRequest& request) const;
+  ApiStatus answer(const Target& target, Call& call);
+  ApiStatus no_target(const Target& target, const HttpRequest& request) const;
+  ApiStatus check_key(Call& call) const;
+  ApiStatus read_body(Call& call) const;
+
+  ApiContext context_;
+};
+
+}  // namespace mixtral

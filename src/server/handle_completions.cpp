@@ -1,0 +1,141 @@
+// POST /v1/completions: texts or ids continued as they are, their log-probabilities on request.
+#include <utility>
+
+#include "server/answer_shape.h"
+#include "server/prompts.h"
+
+namespace mixtral {
+namespace {
+
+constexpr size_t kDefaultMaxTokens = 16;
+
+struct Echo {
+  bool wanted = false;
+  bool hides_bos = false;  ///< the first token of every prompt is not the client's
+};
+
+class CompletionShape : public AnswerShape {
+ public:
+  CompletionShape(const Tokenizer& tokenizer, const std::vector<GivenPrompt>& prompts,
+                  size_t n_answers, bool with_logprobs, Echo echo)
+      : tokenizer_(tokenizer), n_answers_(n_answers), with_logprobs_(with_logprobs), echo_(echo) {
+    for (const GivenPrompt& prompt : prompts)
+      texts_.push_back(prompt.is_text ? prompt.text : tokenizer.decode(prompt.ids));
+    logprobs_.assign(prompts.size() * n_answers, LegacyLogprobs(tokenizer));
+  }
+
+  std::string opening_text(size_t choice) const override {
+    return echo_.wanted ? texts_[choice / n_answers_] : std::string();
+  }
+
+  void on_prompt(size_t prompt, const PromptRead& read) override {
+    if (!with_logprobs_ || !echo_.wanted) return;
+    bool may_strip = tokenizer_.adds_space_prefix();
+    for (size_t i = 0; i < read.logprobs.size(); ++i) {
+      const ShownToken shown = shown_token(tokenizer_, read.logprobs[i], may_strip);
+      if (!shown.is_control) may_strip = false;
+      if (i == 0 && echo_.hides_bos) continue;
+      for (size_t choice = prompt * n_answers_; choice < (prompt + 1) * n_answers_; ++choice)
+        logprobs_[choice].add(shown, i > 0);
+    }
+  }
+
+  Json opening_chunk(size_t) const override { return nullptr; }
+
+  Json chunk(const AnswerPart& part) override { return choice_json(part); }
+  Json whole(const AnswerPart& part) override { return choice_json(part); }
+
+ private:
+  Json choice_json(const AnswerPart& part) {
+    Json json = {{"index", part.choice}, {"text", part.text}, {"logprobs", nullptr}};
+    json["finish_reason"] = part.end == nullptr ? Json(nullptr) : Json(finish_reason_of(*part.end));
+    if (part.end != nullptr) json["stop_reason"] = stop_reason(*part.end);
+    if (!with_logprobs_) return json;
+    LegacyLogprobs& logprobs = logprobs_[part.choice];
+    for (const ShownToken& token : part.tokens) logprobs.add(token, true);
+    if (!logprobs.empty()) json["logprobs"] = logprobs.take();
+    return json;
+  }
+
+  const Tokenizer& tokenizer_;
+  std::vector<std::string> texts_;  // of the prompts
+  size_t n_answers_;
+  bool with_logprobs_;
+  Echo echo_;
+  std::vector<LegacyLogprobs> logprobs_;  // of each choice
+};
+
+// Fields that only this endpoint has, and what they do not go together with.
+void read_completion_fields(Fields& fields, AnswerPlan& plan, Echo& echo) {
+  Request& request = plan.fields.request;
+  echo.wanted = fields.boolean("echo", false);
+  const auto logprobs = fields.integer("logprobs", 0, kMaxLogprobs);
+  if (logprobs) {
+    plan.wants_logprobs = true;
+    request.sampling.n_logprobs = static_cast<size_t>(*logprobs);
+    if (echo.wanted) request.n_prompt_logprobs = static_cast<size_t>(*logprobs);
+  }
+  if (!fields.text("suffix").value_or("").empty())
+    fields.refuse("suffix", "suffix: this model has no tokens for a gap in a text");
+  const auto best_of = fields.integer("best_of", 1, INT32_MAX);
+  if (best_of && static_cast<size_t>(*best_of) != request.n_answers) {
+    fields.refuse("best_of", "best_of is {}: only the value of n, {}, is supported", *best_of,
+                  request.n_answers);
+  }
+}
+
+// Mistral's and Hugging Face's tokenizers begin every text so, lm-evaluation-harness' requests do
+// not.
+void add_hidden_bos(const ApiContext& context, std::vector<GivenPrompt>& prompts, Echo& echo) {
+  const auto bos = context.model.tokenizer->bos_id();
+  if (!context.options.force_bos || !bos) return;
+  for (const GivenPrompt& prompt : prompts) {
+    if (prompt.is_text || prompt.ids.empty() || prompt.ids.front() == *bos) return;
+  }
+  echo.hides_bos = true;
+  for (GivenPrompt& prompt : prompts) prompt.ids.insert(prompt.ids.begin(), *bos);
+}
+
+ApiResult<std::vector<GivenPrompt>> completion_prompts(Fields& fields, const ApiContext& context) {
+  const Tokenizer& tokenizer = *context.model.tokenizer;
+  const bool add_bos = fields.boolean("add_special_tokens", true);
+  auto prompts = read_prompts(fields, "prompt", tokenizer, add_bos);
+  if (prompts.empty() && fields.good()) {  // a new document
+    if (!tokenizer.bos_id()) fields.refuse("prompt", "prompt: missing");
+    prompts.push_back({"", {tokenizer.bos_id().value_or(0)}, false});
+  }
+  for (const GivenPrompt& prompt : prompts) {
+    if (prompt.ids.empty()) fields.refuse("prompt", "prompt: no tokens, expected at least one");
+  }
+  MIXTRAL_TRY(fields.status());
+  for (const GivenPrompt& prompt : prompts)
+    MIXTRAL_TRY(check_prompt_length(prompt.ids.size(), context));
+  return prompts;
+}
+
+}  // namespace
+
+ApiStatus handle_completions(ApiContext& context, Call& call) {
+  Fields fields(call.body);
+  check_model(fields, context);
+  AnswerPlan plan;
+  Echo echo;
+  plan.fields = read_answer_fields(fields, context, call,
+                                   {context.options.completion_temperature, kDefaultMaxTokens});
+  read_completion_fields(fields, plan, echo);
+  MIXTRAL_TRY(auto prompts, completion_prompts(fields, context));
+  MIXTRAL_TRY(finish_fields(fields, context));
+  add_hidden_bos(context, prompts, echo);
+
+  plan.head = make_answer_head(context, "cmpl-", "text_completion");
+  plan.chunk_object = plan.head.object;
+  std::vector<Request> requests(prompts.size(), plan.fields.request);
+  auto shape = std::make_unique<CompletionShape>(
+      *context.model.tokenizer, prompts, plan.fields.request.n_answers, plan.wants_logprobs, echo);
+  for (size_t i = 0; i < prompts.size(); ++i) requests[i].prompt_ids = std::move(prompts[i].ids);
+  auto sink =
+      make_answer_sink(context, call.exchange, std::move(plan), requests.size(), std::move(shape));
+  return Job::start(context, call.exchange, std::move(requests), std::move(sink));
+}
+
+}  // namespace mixtral
