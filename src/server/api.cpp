@@ -135,7 +135,7 @@ bool takes_content_type(const HttpRequest& request) {
 Api::Api(ServedModel model, ApiOptions options) : context_(std::move(model), std::move(options)) {}
 
 Api::Target Api::find_target(const HttpRequest& request) const {
-  static const Route kRoutes[] = {
+  static constexpr Route kRoutes[] = {
       {"GET", "/models", handle_models},
       {"GET", "/models/", handle_model, true},
       {"POST", "/chat/completions", handle_chat},
@@ -154,7 +154,7 @@ Api::Target Api::find_target(const HttpRequest& request) const {
       {"GET", "/metrics", handle_metrics, false, true, true},
       {"GET", "/version", handle_version, false, true, true},
   };
-  static const Route kPage = {"GET", "page", handle_page, false, false, true};
+  static constexpr Route kPage = {"GET", "page", handle_page, false, false, true};
 
   std::string_view path = request.path;
   const std::string_view prefix = context_.options.path_prefix;

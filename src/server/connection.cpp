@@ -22,7 +22,7 @@ class Connection::Answer : public Exchange {
     Connection& to = *connection_;
     std::string data = response_head(response, BodyFraming::kLength, to.keep_alive_);
     if (!to.head_only_) data += response.body;
-    to.queue(std::move(data));
+    to.queue(data);
     to.end_answer();
   }
 
@@ -44,7 +44,7 @@ class Connection::Answer : public Exchange {
 
   void end_stream() override {
     if (!is_current()) return;
-    connection_->queue(std::string(kLastChunk));
+    connection_->queue(kLastChunk);
     connection_->end_answer();
   }
 
@@ -164,17 +164,17 @@ void Connection::dispatch() {
   context_.handler(std::move(request), answer_);
 }
 
-void Connection::refuse(HttpParseError error) {
+void Connection::refuse(const HttpParseError& error) {
   count_body(0);
-  parser_ = HttpParser(context_.options.http);
-  HttpResponse response = context_.on_bad_request(error);
+  const HttpResponse response = context_.on_bad_request(error);
+  parser_ = HttpParser(context_.options.http);  // with what it holds of a body, and perhaps `error`
   keep_alive_ = false;
   ended_ = true;
   state_ = State::kAnswering;
   queue(response_head(response, BodyFraming::kLength, false) + response.body);
 }
 
-void Connection::queue(std::string data) {
+void Connection::queue(std::string_view data) {
   if (state_ == State::kClosed) return;
   queued_ += data;
   write_next();

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "server/exchange.h"
 #include "server/http_parser.h"
@@ -57,8 +58,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void parse();
   void watch_reading();
   void dispatch();
-  void refuse(HttpParseError error);
-  void queue(std::string data);
+  void refuse(const HttpParseError& error);
+  void queue(std::string_view data);
   void write_next();
   void on_written(bool good);
   void arm(std::chrono::milliseconds after, void (Connection::*due)());

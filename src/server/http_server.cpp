@@ -26,7 +26,7 @@ namespace {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
-using local = asio::local::stream_protocol;
+using UnixProtocol = asio::local::stream_protocol;
 using Socket = asio::generic::stream_protocol::socket;
 using TlsStream = asio::ssl::stream<Socket>;
 using boost::system::error_code;
@@ -91,13 +91,13 @@ std::string peer_of(const tcp::socket& socket) {
   const auto endpoint = socket.remote_endpoint(code);
   return code ? std::string() : endpoint.address().to_string();
 }
-std::string peer_of(const local::socket&) { return {}; }
+std::string peer_of(const UnixProtocol::socket&) { return {}; }
 
 void send_at_once(tcp::socket& socket) {
   error_code ignored;
   socket.set_option(tcp::no_delay(true), ignored);
 }
-void send_at_once(local::socket&) {}
+void send_at_once(UnixProtocol::socket&) {}
 
 std::string url_of(const tcp::endpoint& endpoint, bool tls) {
   const std::string host = endpoint.address().is_v6() ? "[" + endpoint.address().to_string() + "]"
@@ -129,7 +129,7 @@ struct HttpServer::State {
   std::optional<asio::ssl::context> tls;
   asio::io_context io;
   std::vector<std::unique_ptr<tcp::acceptor>> tcp_acceptors;
-  std::vector<std::unique_ptr<local::acceptor>> unix_acceptors;
+  std::vector<std::unique_ptr<UnixProtocol::acceptor>> unix_acceptors;
   std::vector<std::string> unix_paths;
   std::vector<std::string> addresses;
   std::vector<std::thread> threads;
@@ -187,14 +187,14 @@ Status HttpServer::State::open_unix(const std::string& path) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) ::unlink(path.c_str());
   error_code code;
-  auto acceptor = std::make_unique<local::acceptor>(io);
-  acceptor->open(local(), code);
+  auto acceptor = std::make_unique<UnixProtocol::acceptor>(io);
+  acceptor->open(UnixProtocol(), code);
   if (path.size() >= sizeof(sockaddr_un{}.sun_path)) {
     return fail(ErrorCode::kBadInput, "cannot listen on {}: a socket's path has at most {} bytes",
                 path, sizeof(sockaddr_un{}.sun_path) - 1);
   }
-  if (!code) acceptor->bind(local::endpoint(path), code);
-  if (!code) acceptor->listen(local::acceptor::max_listen_connections, code);
+  if (!code) acceptor->bind(UnixProtocol::endpoint(path), code);
+  if (!code) acceptor->listen(UnixProtocol::acceptor::max_listen_connections, code);
   if (code) return fail(ErrorCode::kIo, "cannot listen on {}: {}", path, code.message());
   addresses.push_back("unix:" + path);
   unix_paths.push_back(path);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "text/utf8.h"
+#include "text/vocabulary.h"
 
 namespace mixtral {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 // Without the space that is not part of the text, if the token begins it.
 std::string bytes_of(const Tokenizer& tokenizer, int32_t id, bool begins_text) {
   std::string bytes = tokenizer.token_bytes(id);
-  if (begins_text && bytes.starts_with(' ')) bytes.erase(0, 1);
+  if (begins_text && tokenizer.piece(id).starts_with(kSpaceMark)) bytes.erase(0, 1);
   return bytes;
 }
 

@@ -6,16 +6,15 @@ Usage: PROGRAM [unittest arguments].
 
 import concurrent.futures
 import json
-import math
 import signal
 import socket
 import ssl
-import struct
 import subprocess
 import time
 import unittest
 
-from server import MODEL, PROGRAM, WORK, Server, events
+from scores import log_probabilities
+from server import WORK, Server, events
 
 HELLO = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}
 
@@ -171,20 +170,6 @@ class Answers(unittest.TestCase):
             self.assertIn(name, text)
         for line in text.splitlines():
             self.assertTrue(line.startswith("#") or len(line.rsplit(" ", 1)) == 2, line)
-
-
-def log_probabilities(ids):
-    """Of each of the ids but the first, after those before it: computed by `mixtral logits` and by hand."""
-    out = WORK / "logits.safetensors"
-    subprocess.run([PROGRAM, "logits", "-m", MODEL, "-q", "--ids", ",".join(map(str, ids)), "-o", str(out)], check=True)
-    data = out.read_bytes()
-    size = struct.unpack("<Q", data[:8])[0]
-    tensor = json.loads(data[8:8 + size])["logits"]
-    begin = 8 + size + tensor["data_offsets"][0]
-    n_rows, vocabulary = tensor["shape"]
-    rows = [struct.unpack_from(f"<{vocabulary}f", data, begin + row * vocabulary * 4) for row in range(n_rows)]
-    log_sum = lambda row: max(row) + math.log(math.fsum(math.exp(x - max(row)) for x in row))
-    return [rows[i][ids[i + 1]] - log_sum(rows[i]) for i in range(len(ids) - 1)]
 
 
 class Scores(unittest.TestCase):

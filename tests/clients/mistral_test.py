@@ -5,9 +5,11 @@ Usage: PROGRAM [unittest arguments].
 """
 
 import unittest
+from typing import Literal
 
 from server import Server
 
+import pydantic
 from mistralai.client import Mistral
 from mistralai.client.errors import SDKError
 
@@ -65,6 +67,13 @@ class Chat(unittest.TestCase):
     def test_log_probabilities(self):
         answer = client.chat.complete(model="tiny", messages=HELLO, max_tokens=4, logprobs=True, top_logprobs=2)
         self.assertEqual(len(answer.choices[0].logprobs.content[0].top_logprobs), 2)
+
+    def test_answers_are_parsed_into_a_model(self):
+        class Answer(pydantic.BaseModel):
+            word: Literal["Once", "two"]
+
+        answer = client.chat.parse(Answer, model="tiny", messages=HELLO, temperature=0.5)
+        self.assertIsInstance(answer.choices[0].message.parsed, Answer)
 
     def test_errors(self):
         with self.assertRaises(SDKError) as caught:

@@ -6,12 +6,15 @@ Usage: PROGRAM [unittest arguments].
 
 import asyncio
 import base64
+import json
 import struct
 import unittest
+from typing import Literal
 
 from server import Server
 
 import openai
+import pydantic
 
 MODEL = "mistralai/Mixtral-8x7B-Instruct-v0.1"
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -140,6 +143,40 @@ class Chat(unittest.TestCase):
 
         for answer in asyncio.run(all_of_them()):
             self.assertEqual(answer.choices[0].message.content, alone)
+
+
+class Person(pydantic.BaseModel):
+    name: Literal["Once", "two"]
+    good: bool
+
+
+class Structure(unittest.TestCase):
+    def test_answers_are_parsed_into_a_model(self):
+        for seed in range(4):
+            answer = client.chat.completions.parse(model="tiny", messages=HELLO, response_format=Person, seed=seed)
+            self.assertIsInstance(answer.choices[0].message.parsed, Person)
+            self.assertEqual(answer.choices[0].finish_reason, "stop")
+
+    def test_choices_and_patterns(self):
+        ask = lambda **fields: client.chat.completions.create(model="tiny", messages=HELLO, extra_body=fields).choices[0].message.content
+        self.assertIn(ask(guided_choice=["one", "two"]), ("one", "two"))
+        self.assertRegex(ask(guided_regex="[ab]{3}"), r"\A[ab]{3}\Z")
+        self.assertIn(ask(grammar='root ::= "a" | "b"'), ("a", "b"))
+
+    def test_an_object(self):
+        answer = client.chat.completions.create(model="tiny", messages=HELLO, response_format={"type": "json_object"}, max_tokens=200, seed=2, temperature=0.1)
+        if answer.choices[0].finish_reason == "stop":
+            self.assertIsInstance(json.loads(answer.choices[0].message.content), dict)
+        else:
+            self.assertTrue(answer.choices[0].message.content.startswith("{"))
+
+    def test_what_is_refused(self):
+        schema = {"type": "object", "not": {}}
+        for format in ({"type": "xml"}, {"type": "json_schema"}, {"type": "json_schema", "json_schema": {"name": "a b", "schema": {}}},
+                       {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}):
+            with self.subTest(format), self.assertRaises(openai.BadRequestError) as caught:
+                client.chat.completions.create(model="tiny", messages=HELLO, response_format=format)
+            self.assertTrue(caught.exception.param.startswith("response_format"))
 
 
 class Errors(unittest.TestCase):
