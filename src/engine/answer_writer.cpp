@@ -58,11 +58,6 @@ TokenMask AnswerWriter::allowed_tokens() {
   const TokenMask of_grammar = matcher_->allowed();
   mask_.assign(of_grammar.begin(), of_grammar.end());
   mask_.resize((setting_.vocab_size + 63) / 64, 0);
-  // The grammar takes any first blank for the one that is dropped, but that of a byte is not.
-  if (n_tokens_ == 0 && request_.strip_leading_space) {
-    if (const auto blank = setting_.tokenizer->find_piece("<0x20>"))
-      mask_[static_cast<size_t>(*blank) / 64] &= ~(uint64_t{1} << (*blank % 64));
-  }
   if (may_end) return mask_;
   bool leaves_some = false;
   for (size_t i = 0; i < mask_.size(); ++i) leaves_some |= (mask_[i] & no_end_mask_[i]) != 0;

@@ -1,12 +1,37 @@
 #include "grammar/token_vocabulary.h"
 
 #include <algorithm>
+#include <array>
+
+#include "text/vocabulary.h"
 
 namespace mixtral {
 namespace {
 
 // Longer tokens are none that a grammar needs; depths fit into 16 bits.
 constexpr size_t kMaxTokenBytes = 4096;
+
+// Byte tokens are there for what no piece spells. One whose byte a piece spells too is never
+// needed, and a blank of its own would not be the leading one that decoders drop.
+void leave_out_spelled_bytes(const Tokenizer& tokenizer, std::vector<std::string>& texts) {
+  std::array<int32_t, 256> byte_tokens;
+  byte_tokens.fill(-1);
+  std::array<bool, 256> is_spelled{};
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (texts[i].size() != 1) continue;
+    const auto byte = static_cast<uint8_t>(texts[i][0]);
+    if (byte_of_piece(tokenizer.piece(static_cast<int32_t>(i)))) {
+      byte_tokens[byte] = static_cast<int32_t>(i);
+    } else {
+      is_spelled[byte] = true;
+    }
+  }
+  for (size_t byte = 0; byte < 256; ++byte) {
+    if (is_spelled[byte] && byte_tokens[byte] >= 0) {
+      texts[static_cast<size_t>(byte_tokens[byte])].clear();
+    }
+  }
+}
 
 std::vector<std::string> texts_of(const Tokenizer& tokenizer) {
   std::vector<std::string> texts(tokenizer.vocab_size());
@@ -17,6 +42,7 @@ std::vector<std::string> texts_of(const Tokenizer& tokenizer) {
                          std::find(ends.begin(), ends.end(), id) == ends.end();
     if (is_text) texts[i] = tokenizer.token_bytes(id);
   }
+  leave_out_spelled_bytes(tokenizer, texts);
   return texts;
 }
 
