@@ -204,7 +204,7 @@ TEST(TokenMasks, StayBoundedForGrammarsMadeToBeSlow) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
 }
 
-TEST(TokenVocabulary, LeavesOutControlTokens) {
+TEST(TokenVocabulary, LeavesOutControlTokensAndBytesThatPiecesSpell) {
   MIXTRAL_FIND_GOLDEN(path, "tokenizer/tokenizer.model");
   const auto tokenizer = Tokenizer::load(path);
   ASSERT_TRUE(tokenizer.has_value());
@@ -214,6 +214,10 @@ TEST(TokenVocabulary, LeavesOutControlTokens) {
   EXPECT_EQ(vocabulary.single_bytes(), ByteSet::all());
   for (const int32_t id : {0, 1, 2}) EXPECT_EQ(vocabulary.bytes(id), "");
   EXPECT_EQ(vocabulary.bytes(22557), " Hello");
+  // Bytes are tokens where no piece spells them.
+  EXPECT_EQ(vocabulary.bytes(3 + '\n'), "\n");
+  EXPECT_EQ(vocabulary.bytes(3 + ' '), "");
+  EXPECT_EQ(vocabulary.bytes(28705), " ");
   EXPECT_TRUE(vocabulary.is_end(2));
 }
 
