@@ -85,10 +85,22 @@ Status check_peft_kind(const std::string& file, const Json& json) {
     return fail(ErrorCode::kUnsupported, "{}: peft_type is {}, expected \"LORA\"", file,
                 type == nullptr ? "missing" : type->dump());
   }
-  for (const char* key : {"rank_pattern", "alpha_pattern", "layer_replication"}) {
+  for (const char* key : {"rank_pattern", "alpha_pattern", "layer_replication", "use_qalora",
+                          "use_bdlora", "alora_invocation_tokens", "arrow_config", "kasa_config"}) {
     const Json* value = member(json, key);
-    if (value == nullptr || value->empty()) continue;
+    if (value == nullptr || value->empty() || *value == false) continue;
     return fail(ErrorCode::kUnsupported, "{}: {} is {}, expected none", file, key, value->dump());
+  }
+  // These take something away from the weights at first.
+  const Json* start = member(json, "init_lora_weights");
+  const std::string name = start != nullptr && start->is_string() ? start->get<std::string>() : "";
+  for (const char* other : {"pissa", "olora", "corda", "loftq", "lora_ga"}) {
+    if (!name.starts_with(other)) continue;
+    return fail(
+        ErrorCode::kUnsupported,
+        "{}: init_lora_weights is {}: the adapter belongs to other weights than the model's "
+        "own; peft can convert it while saving",
+        file, start->dump());
   }
   return {};
 }
