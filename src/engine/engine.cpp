@@ -128,9 +128,10 @@ Result<std::unique_ptr<Engine>> Engine::load(const std::string& path,
   MIXTRAL_TRY(KvPool pool, KvPool::create(layout, memory.n_pages));
   MIXTRAL_TRY(auto model, Transformer::load(checkpoint, *backend, progress));
   MIXTRAL_TRY(auto adapters, load_adapters(adapter_files, *backend, options));
+  LoadedModel loaded = {std::move(model), std::move(adapters)};
   return std::unique_ptr<Engine>(new Engine(std::move(checkpoint), std::move(backend),
-                                            std::move(model), std::move(adapters),
-                                            std::move(tokenizer), std::move(pool), options));
+                                            std::move(loaded), std::move(tokenizer),
+                                            std::move(pool), options));
 }
 
 Result<Engine::LoadedAdapters> Engine::load_adapters(std::span<const AdapterFile> files,
@@ -156,13 +157,12 @@ Result<const Adapter*> Engine::LoadedAdapters::find(std::string_view name) const
               names.empty() ? "the model itself" : fmt::format("{}", fmt::join(names, ", ")));
 }
 
-Engine::Engine(Checkpoint checkpoint, std::unique_ptr<Backend> backend,
-               std::unique_ptr<Transformer> model, LoadedAdapters adapters,
+Engine::Engine(Checkpoint checkpoint, std::unique_ptr<Backend> backend, LoadedModel model,
                std::unique_ptr<Tokenizer> tokenizer, KvPool pool, const EngineOptions& options)
     : checkpoint_(std::move(checkpoint)),
       backend_(std::move(backend)),
-      model_(std::move(model)),
-      adapters_(std::move(adapters)),
+      model_(std::move(model.transformer)),
+      adapters_(std::move(model.adapters)),
       tokenizer_(std::move(tokenizer)),
       context_len_(context_of(model_->config(), options)),
       max_sequences_(std::max<size_t>(options.max_sequences, 1)),

@@ -78,6 +78,7 @@ class Engine {
   /// Answers in progress end with kCancelled.
   ~Engine();
 
+  /// Of the model without adapters.
   static MemoryPlan plan(const Checkpoint& checkpoint, const Backend& backend,
                          const EngineOptions& options) {
     return plan_memory(checkpoint, backend, options);
@@ -124,8 +125,11 @@ class Engine {
   };
   static Result<LoadedAdapters> load_adapters(std::span<const AdapterFile> files, Backend& backend,
                                               const EngineOptions& options);
-  Engine(Checkpoint checkpoint, std::unique_ptr<Backend> backend,
-         std::unique_ptr<Transformer> model, LoadedAdapters adapters,
+  struct LoadedModel {
+    std::unique_ptr<Transformer> transformer;
+    LoadedAdapters adapters;
+  };
+  Engine(Checkpoint checkpoint, std::unique_ptr<Backend> backend, LoadedModel model,
          std::unique_ptr<Tokenizer> tokenizer, KvPool pool, const EngineOptions& options);
   Status check_ids(std::span<const int32_t> ids) const;
   Status check(const Request& request) const;
