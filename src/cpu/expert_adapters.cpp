@@ -69,6 +69,7 @@ void ExpertAdapters::read_hidden(const ActivationRows& hidden) {
 // A task is an expert and an adapter: A is small.
 void ExpertAdapters::multiply_a(LowRank ExpertAdapter::*change, const ActivationRows& x,
                                 TensorView<float> inner) const {
+  if (adapters_.empty()) return;  // not even the threads are woken
   context_.pool.for_each(adapters_.size() * groups_.experts.size(), [&](size_t task, size_t) {
     const ExpertAdapter& adapter = adapters_[task % adapters_.size()];
     const size_t expert = groups_.experts[task / adapters_.size()];
