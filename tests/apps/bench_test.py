@@ -58,7 +58,7 @@ class Bench(Case):
 
     def test_serving_finds_shared_prefixes_and_runs_out_of_pages(self):
         common = ["bench", "-q", "--json", "-m", MODEL, "--threads", "2", "--repeat", "1"]
-        shared = self.json_of(*common, "--serve", "4x40x4", "--shared-prefix", "32", "--chunk", "16")["serve"][0]
+        shared = self.json_of(*common, "--serve", "4x150x4", "--shared-prefix", "128", "--chunk", "64")["serve"][0]
         self.assertGreater(shared["cached_share"], 0.3)
         crowded = self.json_of(*common, "--serve", "4x20x100", "--kv-positions", "200")["serve"][0]
         self.assertGreater(crowded["preemptions"], 0)
