@@ -111,12 +111,16 @@ const std::vector<MergeCase> kMergeCases = {
     {"head", true, false, 4, "lm_head"},
 };
 
+std::string case_name(const ::testing::TestParamInfo<std::tuple<MergeCase, BackendCase>>& test) {
+  const auto& [how, backend] = test.param;
+  return how.name + "_" + backend.name;
+}
+
 INSTANTIATE_TEST_SUITE_P(Adapters, MergedAdapter,
                          ::testing::Combine(::testing::ValuesIn(kMergeCases),
                                             ::testing::ValuesIn(backend_cases(true))),
-                         [](const auto& info) {
-                           return std::get<0>(info.param).name + "_" + std::get<1>(info.param).name;
-                         });
+                         case_name);
+});
 
 struct Said {
   std::vector<int32_t> ids;
