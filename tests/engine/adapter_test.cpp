@@ -120,7 +120,6 @@ INSTANTIATE_TEST_SUITE_P(Adapters, MergedAdapter,
                          ::testing::Combine(::testing::ValuesIn(kMergeCases),
                                             ::testing::ValuesIn(backend_cases(true))),
                          case_name);
-});
 
 struct Said {
   std::vector<int32_t> ids;
