@@ -60,7 +60,7 @@ class Bench(Case):
         common = ["bench", "-q", "--json", "-m", MODEL, "--threads", "2", "--repeat", "1"]
         shared = self.json_of(*common, "--serve", "4x150x4", "--shared-prefix", "128", "--chunk", "64")["serve"][0]
         self.assertGreater(shared["cached_share"], 0.3)
-        crowded = self.json_of(*common, "--serve", "4x20x100", "--kv-positions", "200")["serve"][0]
+        crowded = self.json_of(*common, "--serve", "4x20x220", "--kv-positions", "320")["serve"][0]
         self.assertGreater(crowded["preemptions"], 0)
 
     def test_machine_alone_needs_no_model(self):
