@@ -4,17 +4,17 @@
 
 #include <algorithm>
 
+#include "table.h"
+
 namespace mixtral {
 namespace {
 
-using Row = std::vector<std::string>;
-
-Row header() {
+TableRow header() {
   return {"model", "test", "tokens", "batch", "depth",   "threads", "KV",
           "tok/s", "min",  "max",    "GB/s",  "of read", "Gop/s",   "of peak"};
 }
 
-Row row_of(const BenchResult& r) {
+TableRow row_of(const BenchResult& r) {
   return {r.model,
           std::string(bench_test_name(r.test.test)),
           std::to_string(r.test.n_tokens),
@@ -102,23 +102,9 @@ Json result_json(const BenchResult& r) {
 }
 
 std::string results_table(const std::vector<BenchResult>& results) {
-  std::vector<Row> rows = {header()};
+  std::vector<TableRow> rows = {header()};
   for (const BenchResult& result : results) rows.push_back(row_of(result));
-  std::vector<size_t> widths(rows[0].size());
-  for (const Row& row : rows) {
-    for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
-  }
-  std::string out;
-  for (const Row& row : rows) {
-    std::string line;
-    for (size_t c = 0; c < row.size(); ++c) {  // words to the left, numbers to the right
-      line += c < 2 ? fmt::format("{:<{}}  ", row[c], widths[c])
-                    : fmt::format("{:>{}}  ", row[c], widths[c]);
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    out += line + "\n";
-  }
-  return out;
+  return table_text(rows, 2);
 }
 
 std::string results_csv(const std::vector<BenchResult>& results) {
@@ -126,14 +112,11 @@ std::string results_csv(const std::vector<BenchResult>& results) {
       "model,test,n_tokens,batch,depth,threads,kv_type,tokens_per_second,min,max,gb_per_s,"
       "of_reading,gops,of_multiplying\n";
   for (const BenchResult& r : results) {
-    std::string model = r.model;  // quoted, since a path may hold a comma
-    for (size_t at = 0; (at = model.find('"', at)) != std::string::npos; at += 2)
-      model.insert(at, 1, '"');
-    out += fmt::format(
-        "\"{}\",{},{},{},{},{},{},{:.4f},{:.4f},{:.4f},{:.3f},{:.4f},{:.2f},{:.4f}\n", model,
-        bench_test_name(r.test.test), r.test.n_tokens, r.test.batch, r.test.depth,
-        r.machine->n_threads, r.kv_type, r.tokens_per_second(), r.slowest(), r.fastest(),
-        r.gb_per_s(), r.of_reading(), r.gops(), r.of_multiplying());
+    out += fmt::format("{},{},{},{},{},{},{},{:.4f},{:.4f},{:.4f},{:.3f},{:.4f},{:.2f},{:.4f}\n",
+                       csv_quoted(r.model), bench_test_name(r.test.test), r.test.n_tokens,
+                       r.test.batch, r.test.depth, r.machine->n_threads, r.kv_type,
+                       r.tokens_per_second(), r.slowest(), r.fastest(), r.gb_per_s(),
+                       r.of_reading(), r.gops(), r.of_multiplying());
   }
   return out;
 }

@@ -10,21 +10,29 @@
 #include "app_context.h"
 #include "bench_model.h"
 #include "bench_report.h"
+#include "bench_serve.h"
 #include "commands.h"
 #include "core/cpu_features.h"
 #include "core/progress_task.h"
 #include "core/thread_pool.h"
 #include "model_options.h"
+#include "number_option.h"
 #include "terminal.h"
 
 namespace mixtral {
 namespace {
+
+constexpr size_t kMany = size_t{1} << 20, kMaxStreams = 4096;
 
 struct BenchOptions {
   std::vector<std::string> models;
   std::string isa;
   std::vector<std::string> kv_types = {"f16"};
   std::vector<size_t> prefill, decode, mixed, batches = {1}, depths = {0}, threads = {0};
+  std::vector<std::string> serve;  // "16x32x64"
+  std::vector<double> rates = {0};
+  std::vector<size_t> shared_prefixes = {0}, intruders = {0};
+  size_t kv_positions = 0;
   size_t chunk_tokens = 512, n_repeats = 3;
   bool machine = false, json = false, csv = false;
 };
@@ -36,6 +44,45 @@ std::vector<BenchCase> cases_of(const BenchOptions& options) {
     for (const size_t batch : options.batches) {
       for (const size_t n : options.decode) cases.push_back({BenchTest::kDecode, n, batch, depth});
       for (const size_t n : options.mixed) cases.push_back({BenchTest::kMixed, n, batch, depth});
+    }
+  }
+  return cases;
+}
+
+// "STREAMSxPROMPTxANSWER", three numbers above 0; nullopt for anything else.
+std::optional<ServeCase> serve_case(std::string_view text) {
+  std::vector<size_t> numbers;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find('x', begin), text.size());
+    const auto number = parse_number<size_t>(text.substr(begin, end - begin));
+    if (!number || *number == 0 || *number > kMany) return std::nullopt;
+    numbers.push_back(*number);
+    begin = end + 1;
+  }
+  if (numbers.size() != 3 || numbers[0] > kMaxStreams) return std::nullopt;
+  return ServeCase{
+      .n_streams = numbers[0], .prompt_tokens = numbers[1], .answer_tokens = numbers[2]};
+}
+
+Result<std::vector<ServeCase>> serve_cases(const BenchOptions& options) {
+  std::vector<ServeCase> cases;
+  for (const std::string& text : options.serve) {
+    for (const size_t shared : options.shared_prefixes) {
+      for (const double rate : options.rates) {
+        for (const size_t intruder : options.intruders) {
+          ServeCase test = *serve_case(text);
+          if (shared > test.prompt_tokens) {
+            return fail(
+                ErrorCode::kBadInput,
+                "--shared-prefix {}: expected at most the {} tokens of the prompts of --serve {}",
+                shared, test.prompt_tokens, text);
+          }
+          test.shared_prefix = shared;
+          test.rate = rate;
+          test.intruder_tokens = intruder;
+          cases.push_back(test);
+        }
+      }
     }
   }
   return cases;
@@ -53,6 +100,7 @@ Status run_cases(const BenchOptions& options, const ModelOptions& model_options,
                  const BenchMachine& machine, const AppContext& context,
                  std::vector<BenchResult>& results) {
   const std::vector<BenchCase> cases = cases_of(options);
+  if (cases.empty()) return {};
   const std::string& path = model_options.path;
   MIXTRAL_TRY(auto backend, make_backend(model_options));
   const std::string_view kv_type = kv_type_name(backend->kv_type());
@@ -79,21 +127,58 @@ Status run_cases(const BenchOptions& options, const ModelOptions& model_options,
   return {};
 }
 
+// The same for what callers see.
+Status run_serve(const BenchOptions& options, const ModelOptions& model_options,
+                 const std::vector<ServeCase>& cases, const AppContext& context,
+                 std::vector<ServeResult>& results) {
+  if (cases.empty()) return {};
+  MIXTRAL_TRY(auto backend, make_backend(model_options));
+  const std::string_view kv_type = kv_type_name(backend->kv_type());
+  const auto progress = context.make_progress();
+  const ServeSetting setting = {options.chunk_tokens, options.kv_positions};
+  MIXTRAL_TRY(auto server, as_input(BenchServer::load(model_options.path, std::move(backend), cases,
+                                                      setting, progress.get())));
+  const std::string name = std::filesystem::path(model_options.path).filename().string();
+  const size_t n_runs = cases.size() * (options.n_repeats + 1);
+  ProgressTask measured(progress.get(), "serving " + name, n_runs, "runs");
+  const size_t first = results.size();
+  for (size_t i = 0; i < n_runs; ++i) {
+    const size_t at = first + i % cases.size();
+    if (i < cases.size()) {
+      ServeResult result;
+      result.model = name;
+      result.kv_type = kv_type;
+      result.n_threads = model_options.n_threads;
+      result.test = cases[i];
+      ServeResult warm_up = result;
+      MIXTRAL_TRY(server->run(warm_up));
+      results.push_back(std::move(result));
+    } else {
+      MIXTRAL_TRY(server->run(results[at]));
+    }
+    measured.add(1);
+  }
+  return {};
+}
+
 void write_results(const BenchOptions& options, const std::deque<BenchMachine>& machines,
-                   const std::vector<BenchResult>& results) {
+                   const std::vector<BenchResult>& results,
+                   const std::vector<ServeResult>& served) {
   if (options.json) {
     Json out = {{"machine", machine_json(machines.front())}, {"results", Json::array()}};
     for (const BenchResult& result : results) out["results"].push_back(result_json(result));
+    for (const ServeResult& result : served) out["serve"].push_back(serve_json(result));
     if (machines.size() > 1) {
       for (const BenchMachine& machine : machines) out["machines"].push_back(machine_json(machine));
     }
     write_out(out.dump() + "\n");
     return;
   }
-  if (options.csv) return write_out(results_csv(results));
+  if (options.csv) return write_out(served.empty() ? results_csv(results) : serve_csv(served));
   std::string out;
   for (const BenchMachine& machine : machines) out += machine_text(machine);
   if (!results.empty()) out += "\n" + results_table(results);
+  if (!served.empty()) out += "\n" + serve_table(served);
   write_out(out);
 }
 
@@ -106,13 +191,21 @@ Status run(BenchOptions options, const AppContext& context) {
     MIXTRAL_TRY(const std::string path, model_path({}));
     options.models.push_back(path);
   }
-  if (options.prefill.empty() && options.decode.empty() && options.mixed.empty()) {
+  MIXTRAL_TRY(const std::vector<ServeCase> serve, serve_cases(options));
+  const bool no_steps = options.prefill.empty() && options.decode.empty() && options.mixed.empty();
+  if (options.csv && !no_steps && !serve.empty()) {
+    return fail(
+        ErrorCode::kBadInput,
+        "--csv: the columns of --serve are not those of other tests: ask for one or the other");
+  }
+  if (no_steps && serve.empty()) {
     options.prefill = {512};
     options.decode = {48};
   }
   std::deque<BenchMachine> machines;  // results point into it
   for (const size_t n : options.threads) machines.push_back(measure(options, n));
   std::vector<BenchResult> results;
+  std::vector<ServeResult> served;
   for (const std::string& path : options.models) {
     for (const std::string& kv_type : options.kv_types) {
       for (const BenchMachine& machine : machines) {
@@ -120,10 +213,11 @@ Status run(BenchOptions options, const AppContext& context) {
         model.kv_type = kv_type;
         model.n_threads = machine.n_threads;
         MIXTRAL_TRY(run_cases(options, model, machine, context, results));
+        MIXTRAL_TRY(run_serve(options, model, serve, context, served));
       }
     }
   }
-  write_results(options, machines, results);
+  write_results(options, machines, results, served);
   return {};
 }
 
@@ -137,6 +231,8 @@ Examples:
   mixtral bench                                          the default model
   mixtral bench -m model.gguf --prefill 512 --decode 48 --batch 1,16 --depth 0,8192
   mixtral bench -m a.gguf -m b.gguf --decode 32 --threads 1,2 --json
+  mixtral bench --serve 16x32x64 --shared-prefix 0,16    sixteen callers at once
+  mixtral bench --serve 8x100x200 --rate 2.5 --intruder 4000
   mixtral bench --machine                                only what the machine can do)";
 
 void add_test_options(CLI::App& command, BenchOptions& options) {
@@ -147,11 +243,18 @@ void add_test_options(CLI::App& command, BenchOptions& options) {
         ->check(CLI::Range(smallest, largest))
         ->group("Tests");
   };
-  constexpr size_t kMany = size_t{1} << 20;
   list("--prefill", options.prefill, "Read a prompt of N tokens", 1, kMany);
   list("--decode", options.decode, "Write N tokens, one at a time", 1, kMany);
   list("--mixed", options.mixed, "One step: read N tokens while the batch writes one each", 1,
        kMany);
+  command
+      .add_option("--serve", options.serve,
+                  "Requests of many callers: STREAMSxPROMPTxANSWER, tokens each, as 16x32x64")
+      ->delimiter(',')
+      ->check([](const std::string& text) {
+        return serve_case(text) ? "" : "expected STREAMSxPROMPTxANSWER, such as 16x32x64: " + text;
+      })
+      ->group("Tests");
   list("--batch", options.batches, "Sequences that write at once (default: 1)", 1, 4096);
   list("--depth", options.depths, "Positions that each sequence has behind it (default: 0)", 0,
        kMany);
@@ -170,6 +273,24 @@ void add_test_options(CLI::App& command, BenchOptions& options) {
       ->group("Tests");
 }
 
+void add_serve_options(CLI::App& command, BenchOptions& options) {
+  const auto add = [&](const char* name, auto& target, const char* help, auto range) {
+    command.add_option(name, target, help)->delimiter(',')->check(range)->group("Serving");
+  };
+  add("--shared-prefix", options.shared_prefixes, "Tokens that all prompts begin with (default: 0)",
+      CLI::Range(size_t{0}, kMany));
+  add("--rate", options.rates, "Requests that come per second (default: 0, all at once)",
+      CLI::Range(0.0, 1e6));
+  add("--intruder", options.intruders,
+      "A prompt of N tokens comes while the others answer (default: 0, none)",
+      CLI::Range(size_t{0}, kMany));
+  command
+      .add_option("--kv-positions", options.kv_positions,
+                  "Positions that the cache has room for (default: all that a test can use)")
+      ->check(CLI::Range(size_t{1}, size_t{1} << 30))
+      ->group("Serving");
+}
+
 }  // namespace
 
 void add_bench_command(CLI::App& app, AppContext& context) {
@@ -180,6 +301,7 @@ void add_bench_command(CLI::App& app, AppContext& context) {
                       "GGUF file, packed model, or folder with safetensors; may be repeated "
                       "(default: the default model)");
   add_test_options(*command, *options);
+  add_serve_options(*command, *options);
   command->add_option("--isa", options->isa, "Instruction set (default: the best)")
       ->check(CLI::IsMember({"scalar", "avx2", "avx512", "amx"}));
   command->add_flag("--machine", options->machine, "Without a model: only the machine's limits");

@@ -124,6 +124,7 @@ void add_chat_command(CLI::App& app, AppContext& context) {
   CLI::App* command = app.add_subcommand("chat", "Talk to a model in the terminal");
   command->footer(kHelp);
   add_model_option(*command, options->model);
+  add_lora_option(*command, options->model);
   command->add_option("--system", options->system, "System text: how the model is to answer");
   auto* chat_template = add_chat_template_option(*command, options->chat_template);
   command

@@ -187,6 +187,7 @@ void add_generate_command(CLI::App& app, AppContext& context) {
   CLI::App* command = app.add_subcommand("generate", "Answer one prompt");
   command->footer(kHelp);
   add_model_option(*command, options->model);
+  add_lora_option(*command, options->model);
   add_prompt_options(*command, *options);
   add_answer_options(*command, options->answer);
   command->add_flag("--ignore-end", options->ignore_end, "Go on after the end of the answer")

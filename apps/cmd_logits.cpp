@@ -143,6 +143,7 @@ void add_logits_command(CLI::App& app, AppContext& context) {
   CLI::App* command = app.add_subcommand("logits", "Write logits, hidden states and router logits");
   command->footer(kHelp);
   add_model_option(*command, options->model);
+  add_lora_option(*command, options->model);
   auto* input = command->add_option_group("Input", "one of these");
   input->add_option("--ids", options->ids, "Token ids: 1,2,3")->check(not_empty);
   input->add_option("--ids-file", options->ids_file,

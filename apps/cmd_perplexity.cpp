@@ -179,6 +179,7 @@ void add_perplexity_command(CLI::App& app, AppContext& context) {
   CLI::App* command = app.add_subcommand("perplexity", "How well a model predicts a text");
   command->footer(kFooter);
   add_model_option(*command, arguments->model);
+  add_lora_option(*command, arguments->model);
   auto* kl_base = command->add_option("--kl-base", arguments->base_file,
                                       "Compare with the base model that wrote this file");
   kl_base->check(not_empty);

@@ -70,6 +70,13 @@ void add_compute_options(CLI::App& command, ModelOptions& options) {
       ->group("Computing");
 }
 
+void add_lora_option(CLI::App& command, ModelOptions& options) {
+  command
+      .add_option("--lora", options.lora,
+                  "Low-rank adapter: folder of peft or mistral-finetune, or their safetensors file")
+      ->check(not_empty);
+}
+
 Result<std::string> model_path(const ModelOptions& options) {
   if (!options.path.empty()) return options.path;
   const std::string path = (cache_folder() / "default.gguf").string();
@@ -105,6 +112,10 @@ EngineOptions engine_options(const ModelOptions& options) {
   engine.context_len = options.context_len;
   engine.max_sequences = 1;
   engine.memory_limit_bytes = available_memory_bytes();
+  if (!options.lora.empty()) {
+    engine.default_adapter = "lora";
+    engine.adapters = {{engine.default_adapter, options.lora}};
+  }
   return engine;
 }
 

@@ -26,6 +26,7 @@ struct ModelOptions {
   size_t context_len = 0;
   bool exact = false;
   std::string kv_type;  ///< empty: f16, or f32 if exact
+  std::string lora;     ///< path of an adapter; empty: none
 };
 
 /// -m alone, for commands that only look at a file; add_compute_options adds the rest.
@@ -39,6 +40,8 @@ CLI::Option* add_threads_option(CLI::App& command, size_t& n_threads);
 void add_device_options(CLI::App& command, ModelOptions& options);
 /// Those and --context.
 void add_compute_options(CLI::App& command, ModelOptions& options);
+/// --lora.
+void add_lora_option(CLI::App& command, ModelOptions& options);
 
 /// The path given, else that of the default model. Fails if there is none, saying how to get one.
 Result<std::string> model_path(const ModelOptions& options);

@@ -123,7 +123,8 @@ class CpuBackend final : public Backend {
 
   size_t scratch_bytes(const StepLimits& limits) const override {
     const AttentionShape& shape = limits.attention;
-    const size_t widest = std::max(limits.dim, shape.n_heads * shape.head_dim);
+    const size_t widest =
+        std::max({limits.dim, shape.n_heads * shape.head_dim, limits.adapter_rank});
     const size_t group = shape.n_heads / shape.n_kv_heads;
     // Every row may be a sequence of its own.
     const size_t attention =

@@ -6,6 +6,8 @@
 
 #include "cpu/activation_rows.h"
 #include "cpu/cpu_weight.h"
+#include "cpu/expert_adapters.h"
+#include "cpu/grouping.h"
 #include "cpu/matmul.h"
 
 namespace mixtral::cpu {
@@ -16,58 +18,21 @@ namespace {
 constexpr size_t kSliceCols = 256;
 constexpr size_t kSlicePanels = kSliceCols / kPanelRows;
 
-// The (token, choice) pairs in expert order: pairs[offsets[e] .. offsets[e + 1]) chose expert e.
-struct Grouping {
-  std::span<uint32_t> pairs;    // token * K + choice
-  std::span<uint32_t> offsets;  // [E + 1]
-  std::span<uint32_t> experts;  // that have tokens, most loaded first
-
-  size_t count(size_t expert) const { return offsets[expert + 1] - offsets[expert]; }
-};
-
-Grouping group_by_expert(Arena& arena, const Routing& routing, size_t n_experts) {
-  const size_t n_tokens = routing.expert_ids.rows(), k = routing.expert_ids.cols();
-  Grouping groups = {arena.take<uint32_t>(n_tokens * k), arena.take<uint32_t>(n_experts + 1),
-                     arena.take<uint32_t>(n_experts)};
-  std::fill(groups.offsets.begin(), groups.offsets.end(), 0u);
-  for (size_t t = 0; t < n_tokens; ++t) {
-    for (const int32_t expert : routing.expert_ids.row_span(t)) {
-      ++groups.offsets[static_cast<size_t>(expert) + 1];
-    }
-  }
-  for (size_t e = 0; e < n_experts; ++e) groups.offsets[e + 1] += groups.offsets[e];
-  const std::span<uint32_t> next = arena.take<uint32_t>(n_experts);
-  std::copy_n(groups.offsets.begin(), n_experts, next.begin());
-  for (size_t t = 0; t < n_tokens; ++t) {
-    for (size_t choice = 0; choice < k; ++choice) {
-      const auto expert = static_cast<size_t>(routing.expert_ids.row(t)[choice]);
-      groups.pairs[next[expert]++] = static_cast<uint32_t>(t * k + choice);
-    }
-  }
-  size_t active = 0;
-  for (size_t e = 0; e < n_experts; ++e) {
-    if (groups.count(e) != 0) groups.experts[active++] = static_cast<uint32_t>(e);
-  }
-  groups.experts = groups.experts.first(active);
-  // Not stable_sort, which allocates.
-  std::sort(groups.experts.begin(), groups.experts.end(), [&](uint32_t a, uint32_t b) {
-    return groups.count(a) != groups.count(b) ? groups.count(a) > groups.count(b) : a < b;
-  });
-  return groups;
-}
-
-// Rows in expert order, in each format that the active experts' matrices of these weights want.
+// Rows in expert order, in each format that the active experts' matrices of these weights want, and
+// in f32 if there are adapters.
 class GroupedRows {
  public:
   GroupedRows(const CpuContext& context, Arena& arena,
-              std::initializer_list<const CpuWeight*> weights, const Grouping& groups) {
+              std::initializer_list<const CpuWeight*> weights, const Grouping& groups,
+              bool has_adapters) {
+    const auto need = [&](ActivationFormat format, size_t cols) {
+      ActivationRows& rows = of(format);
+      if (rows.n_rows() == 0) rows = ActivationRows(arena, format, groups.pairs.size(), cols);
+    };
     for (const CpuWeight* weight : weights) {
+      if (has_adapters) need(ActivationFormat::kF32, weight->cols());
       for (const uint32_t expert : groups.experts) {
-        const ActivationFormat format = context.format(weight->type(expert));
-        ActivationRows& rows = of(format);
-        if (rows.n_rows() == 0) {
-          rows = ActivationRows(arena, format, groups.pairs.size(), weight->cols());
-        }
+        need(context.format(weight->type(expert)), weight->cols());
       }
     }
   }
@@ -89,21 +54,26 @@ class ExpertsStep {
         down_(static_cast<const CpuWeight&>(*weights.w_down)),
         routing_(routing),
         groups_(group_by_expert(arena, routing, gate_.n_matrices())),
-        inputs_(context, arena, {&gate_, &up_}, groups_),
-        hidden_(context, arena, {&down_}, groups_),
+        has_adapters_(!weights.adapters.empty()),
+        inputs_(context, arena, {&gate_, &up_}, groups_, has_adapters_),
+        hidden_(context, arena, {&down_}, groups_, has_adapters_),
+        adapters_(context, arena, weights.adapters, groups_, routing.expert_ids.cols()),
         outputs_(arena.take_matrix<float>(groups_.pairs.size(), down_.rows())),
         scratch_(arena.take<float>(context.pool.size() * kScratchFloats)) {}
 
   void run(TensorView<const float> x, TensorView<float> residual) {
     if (context_.observer != nullptr) observe(x);
     gather(x);
+    adapters_.read_inputs(inputs_.of(ActivationFormat::kF32));
     gate_and_up();
+    adapters_.read_hidden(hidden_.of(ActivationFormat::kF32));
     down();
     combine(residual);
   }
 
   static constexpr size_t kTileFloats = kRowTile * kSliceCols;
-  static constexpr size_t kScratchFloats = 2 * kTileFloats + kWidenCols * kPanelRows;
+  // Two tiles, one for what adapters add, and what exact mode widens.
+  static constexpr size_t kScratchFloats = 3 * kTileFloats + kWidenCols * kPanelRows;
 
  private:
   const ActivationRows& input(const CpuWeight& weight, size_t expert) {
@@ -158,15 +128,23 @@ class ExpertsStep {
     const size_t n_cols = std::min(kSliceCols, gate_.rows() - slice * kSliceCols);
     float* gate = scratch;
     float* up = scratch + kTileFloats;
-    float* widened = up + kTileFloats;
+    float* change = up + kTileFloats;
+    float* widened = change + kTileFloats;
     multiply(context_, {gate_, expert, first_panel, n_panels},
              input(gate_, expert).view(first_row, n_rows), widened, gate, kSliceCols);
     multiply(context_, {up_, expert, first_panel, n_panels},
              input(up_, expert).view(first_row, n_rows), widened, up, kSliceCols);
+    const ExpertTile tile = {expert, first_panel, n_panels, first_row, n_rows, kSliceCols};
+    adapters_.add_gate(tile, change, gate);
+    adapters_.add_up(tile, change, up);
     for (size_t r = 0; r < n_rows; ++r) {
       float* h = gate + r * kSliceCols;
       context_.kernels.swiglu(h, up + r * kSliceCols, n_cols, h);
       hidden(expert).fill(context_.kernels, first_row + r, slice * kSliceCols, n_cols, h);
+      if (has_adapters_ && hidden(expert).format() != ActivationFormat::kF32) {
+        hidden_.of(ActivationFormat::kF32)
+            .fill(context_.kernels, first_row + r, slice * kSliceCols, n_cols, h);
+      }
     }
     if (context_.observer != nullptr)  // this task owns the columns
       context_.observer->on_inputs(down_, expert, slice * kSliceCols,
@@ -186,6 +164,8 @@ class ExpertsStep {
         const size_t first_row = groups_.offsets[expert] + row;
         multiply(context_, {down_, expert, first_panel, n_panels},
                  hidden(expert).view(first_row, n), tile + 2 * kTileFloats, tile, kSliceCols);
+        adapters_.add_down({expert, first_panel, n_panels, first_row, n, kSliceCols},
+                           tile + kTileFloats, tile);
         for (size_t r = 0; r < n; ++r) {
           std::copy_n(tile + r * kSliceCols, n_cols,
                       outputs_.row(groups_.pairs[first_row + r]) + slice * kSliceCols);
@@ -215,7 +195,9 @@ class ExpertsStep {
   const CpuWeight &gate_, &up_, &down_;
   const Routing& routing_;
   Grouping groups_;
+  bool has_adapters_;
   GroupedRows inputs_, hidden_;
+  ExpertAdapters adapters_;
   TensorView<float> outputs_;  // row token * K + choice
   std::span<float> scratch_;
 };
@@ -237,7 +219,8 @@ size_t run_experts_bytes(const CpuContext& context, const StepLimits& limits) {
                          3 * ActivationRows::bytes(n_pairs, limits.hidden_dim);
   const size_t indices =
       arena_bytes<uint32_t>(n_pairs) + 3 * arena_bytes<uint32_t>(limits.n_experts + 1);
-  return tokens + grouped + indices + arena_bytes<float>(n_pairs * limits.dim) +
+  return tokens + grouped + indices + ExpertAdapters::bytes(limits) +
+         arena_bytes<float>(n_pairs * limits.dim) +
          arena_bytes<float>(context.pool.size() * ExpertsStep::kScratchFloats);
 }
 

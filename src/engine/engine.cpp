@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 #include <utility>
 
 #include "engine/engine_loop.h"
@@ -23,6 +24,33 @@ Status check_vocabulary(const Tokenizer* tokenizer, const Checkpoint& checkpoint
   return fail(ErrorCode::kBadInput,
               "{}: the tokenizer has {} tokens, expected at most the {} rows of the embedding",
               checkpoint.path(), tokenizer->vocab_size(), checkpoint.config().vocab_size);
+}
+
+// What is in the way of a name: it is part of the salt of the prefix cache, before a zero byte.
+Status check_names(const std::vector<AdapterOption>& adapters) {
+  std::set<std::string_view> names;
+  for (const AdapterOption& adapter : adapters) {
+    if (adapter.name.empty() || adapter.name.find('\0') != std::string::npos) {
+      return fail(ErrorCode::kBadInput, "{}: the adapter's name is '{}', expected some characters",
+                  adapter.path, adapter.name);
+    }
+    if (!names.insert(adapter.name).second) {
+      return fail(ErrorCode::kBadInput, "{}: a second adapter of the name '{}'", adapter.path,
+                  adapter.name);
+    }
+  }
+  return {};
+}
+
+Result<std::vector<AdapterFile>> open_adapters(const EngineOptions& options,
+                                               const ModelConfig& config) {
+  MIXTRAL_TRY(check_names(options.adapters));
+  std::vector<AdapterFile> files;
+  for (const AdapterOption& adapter : options.adapters) {
+    MIXTRAL_TRY(AdapterFile file, AdapterFile::open(adapter.path, config));
+    files.push_back(std::move(file));
+  }
+  return files;
 }
 
 Status check_stop(const std::vector<std::string>& stop, const Tokenizer* tokenizer) {
@@ -88,7 +116,9 @@ Result<std::unique_ptr<Engine>> Engine::load(const std::string& path,
                                              std::unique_ptr<Backend> backend,
                                              const EngineOptions& options, Progress* progress) {
   MIXTRAL_TRY(Checkpoint checkpoint, Checkpoint::open(path));
-  const MemoryPlan memory = plan(checkpoint, *backend, options);
+  MIXTRAL_TRY(const std::vector<AdapterFile> adapter_files,
+              open_adapters(options, checkpoint.config()));
+  const MemoryPlan memory = plan_memory(checkpoint, *backend, options, adapter_files);
   auto fits = check_plan(memory, checkpoint, options);
   if (!fits) return with_context(std::move(fits).error(), path);
   MIXTRAL_TRY(std::unique_ptr<Tokenizer> tokenizer, Tokenizer::load(path));
@@ -97,22 +127,48 @@ Result<std::unique_ptr<Engine>> Engine::load(const std::string& path,
   const KvLayout layout = {backend->kv_type(), config.n_layers, config.n_kv_heads, config.head_dim};
   MIXTRAL_TRY(KvPool pool, KvPool::create(layout, memory.n_pages));
   MIXTRAL_TRY(auto model, Transformer::load(checkpoint, *backend, progress));
+  MIXTRAL_TRY(auto adapters, load_adapters(adapter_files, *backend, options));
+  LoadedModel loaded = {std::move(model), std::move(adapters)};
   return std::unique_ptr<Engine>(new Engine(std::move(checkpoint), std::move(backend),
-                                            std::move(model), std::move(tokenizer), std::move(pool),
-                                            options));
+                                            std::move(loaded), std::move(tokenizer),
+                                            std::move(pool), options));
 }
 
-Engine::Engine(Checkpoint checkpoint, std::unique_ptr<Backend> backend,
-               std::unique_ptr<Transformer> model, std::unique_ptr<Tokenizer> tokenizer,
-               KvPool pool, const EngineOptions& options)
+Result<Engine::LoadedAdapters> Engine::load_adapters(std::span<const AdapterFile> files,
+                                                     Backend& backend,
+                                                     const EngineOptions& options) {
+  LoadedAdapters adapters;
+  for (const AdapterFile& file : files) {
+    MIXTRAL_TRY(auto adapter, Adapter::load(file, backend));
+    adapters.names.push_back(options.adapters[adapters.loaded.size()].name);
+    adapters.loaded.push_back(std::move(adapter));
+  }
+  adapters.rank = largest_rank(files);
+  adapters.default_name = options.default_adapter;
+  MIXTRAL_TRY(adapters.find(adapters.default_name));
+  return adapters;
+}
+
+Result<const Adapter*> Engine::LoadedAdapters::find(std::string_view name) const {
+  if (name.empty()) return nullptr;
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found != names.end()) return loaded[static_cast<size_t>(found - names.begin())].get();
+  return fail(ErrorCode::kNotFound, "adapter: there is no '{}', only {}", name,
+              names.empty() ? "the model itself" : fmt::format("{}", fmt::join(names, ", ")));
+}
+
+Engine::Engine(Checkpoint checkpoint, std::unique_ptr<Backend> backend, LoadedModel model,
+               std::unique_ptr<Tokenizer> tokenizer, KvPool pool, const EngineOptions& options)
     : checkpoint_(std::move(checkpoint)),
       backend_(std::move(backend)),
-      model_(std::move(model)),
+      model_(std::move(model.transformer)),
+      adapters_(std::move(model.adapters)),
       tokenizer_(std::move(tokenizer)),
       context_len_(context_of(model_->config(), options)),
       max_sequences_(std::max<size_t>(options.max_sequences, 1)),
       chunk_tokens_(std::min(std::max<size_t>(options.chunk_tokens, 1), context_len_)),
-      loop_(std::make_unique<EngineLoop>(*model_, tokenizer_.get(), std::move(pool), options)) {}
+      loop_(std::make_unique<EngineLoop>(*model_, tokenizer_.get(), std::move(pool), options,
+                                         adapters_.rank)) {}
 
 Engine::~Engine() = default;
 
@@ -157,7 +213,9 @@ Status Engine::check(const Request& request) const {
 
 Result<Stream> Engine::submit(Request request) {
   MIXTRAL_TRY(check(request));
-  return loop_->submit(std::move(request));
+  if (request.adapter.empty()) request.adapter = adapters_.default_name;
+  MIXTRAL_TRY(const Adapter* adapter, adapters_.find(request.adapter));
+  return loop_->submit(std::move(request), adapter);
 }
 
 EngineStats Engine::stats() const { return loop_->stats(); }
@@ -215,7 +273,8 @@ Status Engine::score_alone(
   const size_t vocab_size = model_->config().vocab_size;
   const size_t most_rows =
       std::min(chunk_tokens_, ids.size() - std::min(first_position, ids.size()));
-  Arena arena(model_->arena_bytes(chunk_tokens_, most_rows));
+  Arena arena(model_->arena_bytes(chunk_tokens_, most_rows, adapters_.rank));
+  MIXTRAL_TRY(const Adapter* adapter, adapters_.find(adapters_.default_name));
   KvSequence kv = loop_->make_kv_sequence();
   std::vector<int32_t> logit_rows;
   std::vector<float> logits(most_rows * vocab_size);
@@ -230,7 +289,10 @@ Status Engine::score_alone(
     const SequenceRows rows = {0, chunk.size(), first, kv.view()};
     logit_rows.resize(n_rows);
     std::iota(logit_rows.begin(), logit_rows.end(), static_cast<int32_t>(chunk.size() - n_rows));
-    MIXTRAL_TRY(const auto found, model_->forward(arena, {chunk, {&rows, 1}, logit_rows}, trace));
+    const AdapterRows adapter_rows = {0, chunk.size(), adapter};
+    const std::span<const AdapterRows> adapters(&adapter_rows, adapter == nullptr ? 0 : 1);
+    MIXTRAL_TRY(const auto found,
+                model_->forward(arena, {chunk, {&rows, 1}, logit_rows, adapters}, trace));
     backend_->download(found, TensorView<float>(logits.data(), n_rows, vocab_size));
     for (size_t row = 0; row < n_rows; ++row) {
       const auto row_logits = std::span<const float>(logits).subspan(row * vocab_size, vocab_size);

@@ -16,6 +16,7 @@
 #include "engine/request.h"
 #include "engine/stats.h"
 #include "engine/stream.h"
+#include "model/adapter.h"
 #include "model/transformer.h"
 #include "ops/backend.h"
 #include "text/tokenizer.h"
@@ -69,7 +70,7 @@ class Engine {
  public:
   /// Loads checkpoint and tokenizer from `path`. Fails with kTooLarge, with the plan and advice in
   /// the message, if a memory limit is given and the plan exceeds it, or if the memory for keys and
-  /// values is less than one context takes.
+  /// values is less than one context takes. Loads the adapters too.
   static Result<std::unique_ptr<Engine>> load(const std::string& path,
                                               std::unique_ptr<Backend> backend,
                                               const EngineOptions& options,
@@ -77,6 +78,7 @@ class Engine {
   /// Answers in progress end with kCancelled.
   ~Engine();
 
+  /// Of the model without adapters.
   static MemoryPlan plan(const Checkpoint& checkpoint, const Backend& backend,
                          const EngineOptions& options) {
     return plan_memory(checkpoint, backend, options);
@@ -88,6 +90,8 @@ class Engine {
   const Tokenizer* tokenizer() const { return tokenizer_.get(); }
   size_t context_len() const { return context_len_; }
   size_t max_sequences() const { return max_sequences_; }
+  /// What Request::adapter may be.
+  const std::vector<std::string>& adapter_names() const { return adapters_.names; }
 
   /// Puts a request into the queue and returns at once. Fails with kBusy if the queue is full, with
   /// kTooLarge, naming both numbers, if the prompt leaves no room in the context, and with
@@ -101,18 +105,32 @@ class Engine {
                               FunctionRef<void(const GeneratedToken&)> on_token);
 
   /// Runs `ids` from an empty cache and calls `on_logits(position, logits)` for every position, in
-  /// order, from `first_position` on; the logits of those before are not computed. An error that it
-  /// returns ends the call. The engine does nothing else meanwhile: on_logits and `trace`, which
-  /// are called on the engine's thread, must not call the engine. Fails with kBusy if answers in
-  /// progress leave too little memory.
+  /// order, from `first_position` on, through the default adapter if there is one; the logits of
+  /// those before are not computed. An error that it returns ends the call. The engine does nothing
+  /// else meanwhile: on_logits and `trace`, which are called on the engine's thread, must not call
+  /// the engine. Fails with kBusy if answers in progress leave too little memory.
   Status score(std::span<const int32_t> ids,
                FunctionRef<Status(size_t position, std::span<const float> logits)> on_logits,
                StepTrace* trace = nullptr, size_t first_position = 0);
 
  private:
-  Engine(Checkpoint checkpoint, std::unique_ptr<Backend> backend,
-         std::unique_ptr<Transformer> model, std::unique_ptr<Tokenizer> tokenizer, KvPool pool,
-         const EngineOptions& options);
+  struct LoadedAdapters {
+    /// nullptr for no name; fails with kNotFound.
+    Result<const Adapter*> find(std::string_view name) const;
+
+    std::vector<std::string> names;
+    std::vector<std::unique_ptr<const Adapter>> loaded;
+    size_t rank = 0;  // the largest
+    std::string default_name;
+  };
+  static Result<LoadedAdapters> load_adapters(std::span<const AdapterFile> files, Backend& backend,
+                                              const EngineOptions& options);
+  struct LoadedModel {
+    std::unique_ptr<Transformer> transformer;
+    LoadedAdapters adapters;
+  };
+  Engine(Checkpoint checkpoint, std::unique_ptr<Backend> backend, LoadedModel model,
+         std::unique_ptr<Tokenizer> tokenizer, KvPool pool, const EngineOptions& options);
   Status check_ids(std::span<const int32_t> ids) const;
   Status check(const Request& request) const;
   Status score_alone(std::span<const int32_t> ids,
@@ -122,6 +140,7 @@ class Engine {
   Checkpoint checkpoint_;
   std::unique_ptr<Backend> backend_;  // outlives model_
   std::unique_ptr<Transformer> model_;
+  LoadedAdapters adapters_;
   std::unique_ptr<Tokenizer> tokenizer_;
   const size_t context_len_, max_sequences_, chunk_tokens_;
   std::unique_ptr<EngineLoop> loop_;  // last: it uses all of the above

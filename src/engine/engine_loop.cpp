@@ -14,6 +14,24 @@ double seconds_between(Clock::time_point start, Clock::time_point end) {
 
 size_t n_answers_of(const Request& request) { return request.prompt_only ? 1 : request.n_answers; }
 
+// Adapters make keys and values of their own. No name holds a zero byte, so no two pairs are alike.
+std::string salt_of(const Request& request) {
+  return request.adapter + std::string(1, '\0') + request.cache_salt;
+}
+
+// Neighbours with the same adapter go through it together.
+void add_adapter_rows(const Adapter* adapter, const SequenceRows& rows,
+                      std::vector<AdapterRows>& to) {
+  if (adapter == nullptr) return;
+  const bool goes_on = !to.empty() && to.back().adapter == adapter &&
+                       to.back().first_row + to.back().n_rows == rows.first_row;
+  if (goes_on) {
+    to.back().n_rows += rows.n_rows;
+  } else {
+    to.push_back({rows.first_row, rows.n_rows, adapter});
+  }
+}
+
 // Signals are for the program's own threads: a read that waits there must notice them. All but
 // those that a thread's own instructions cause, such as the reading of a mapped file that was cut.
 void block_signals() {
@@ -32,7 +50,7 @@ void add(std::atomic<T>& counter, T value) {
 }  // namespace
 
 EngineLoop::EngineLoop(const Transformer& model, const Tokenizer* tokenizer, KvPool pool,
-                       const EngineOptions& options)
+                       const EngineOptions& options, size_t adapter_rank)
     : model_(model),
       tokenizer_(tokenizer),
       context_len_(context_of(model.config(), options)),
@@ -43,11 +61,12 @@ EngineLoop::EngineLoop(const Transformer& model, const Tokenizer* tokenizer, KvP
       recorder_(model, scheduler_limits(model.config(), options).max_rows) {
   const SchedulerLimits limits = scheduler_limits(model.config(), options);
   const size_t logit_rows = max_logit_rows(limits);
-  arena_ = Arena(model.arena_bytes(limits.max_rows, logit_rows));
+  arena_ = Arena(model.arena_bytes(limits.max_rows, logit_rows, adapter_rank));
   logits_.resize(logit_rows * model.config().vocab_size);
   ids_.reserve(limits.max_rows);
   logit_rows_.reserve(logit_rows);
   rows_.reserve(limits.max_sequences);
+  adapter_rows_.reserve(limits.max_sequences);
   thread_ = std::thread([this] { run(); });
 }
 
@@ -61,10 +80,11 @@ EngineLoop::~EngineLoop() {
   thread_.join();
 }
 
-Result<Stream> EngineLoop::submit(Request request) {
+Result<Stream> EngineLoop::submit(Request request, const Adapter* adapter) {
   const size_t n_answers = n_answers_of(request);
   auto running = std::make_unique<RunningRequest>();
   running->request = std::move(request);
+  running->adapter = adapter;
   running->n_unfinished = n_answers;
   running->submitted = Clock::now();
   Stream stream(running->stream);
@@ -148,7 +168,7 @@ void EngineLoop::take(std::unique_ptr<RunningRequest> running) {
   auto sequence = std::make_unique<Sequence>(make_kv_sequence());
   sequence->ids = request.prompt_ids;
   sequence->client = request.client;
-  sequence->salt = request.cache_salt;
+  sequence->salt = salt_of(request);
   sequence->priority = request.priority;
   sequence->order = n_arrived_++;
   sequence->n_answers = n_answers_of(request);
@@ -200,6 +220,7 @@ void EngineLoop::run_step() {
 Result<TensorView<const float>> EngineLoop::forward(std::span<const ScheduledRows> plan) {
   ids_.clear();
   rows_.clear();
+  adapter_rows_.clear();
   logit_rows_.clear();
   bool wants_hidden = false;
   for (const ScheduledRows& rows : plan) {
@@ -209,6 +230,7 @@ Result<TensorView<const float>> EngineLoop::forward(std::span<const ScheduledRow
     wants_hidden |= running.request.embedding && !running.prompt_is_read;
     const size_t end = sequence.kv.n_tokens(), first_position = end - rows.n_rows;
     rows_.push_back({ids_.size(), rows.n_rows, first_position, sequence.kv.view()});
+    add_adapter_rows(running.adapter, rows_.back(), adapter_rows_);
     const auto first = sequence.ids.begin() + static_cast<ptrdiff_t>(first_position);
     ids_.insert(ids_.end(), first, first + static_cast<ptrdiff_t>(rows.n_rows));
     for (size_t row = ids_.size() - rows.n_logit_rows; row < ids_.size(); ++row) {
@@ -218,8 +240,8 @@ Result<TensorView<const float>> EngineLoop::forward(std::span<const ScheduledRow
   recorder_.begin(wants_hidden);
   const bool shows = wants_hidden || model_.config().has_router();
   const auto start = Clock::now();
-  MIXTRAL_TRY(const auto logits,
-              model_.forward(arena_, {ids_, rows_, logit_rows_}, shows ? &recorder_ : nullptr));
+  MIXTRAL_TRY(const auto logits, model_.forward(arena_, {ids_, rows_, logit_rows_, adapter_rows_},
+                                                shows ? &recorder_ : nullptr));
   const TensorView<float> host(logits_.data(), logits.rows(), logits.cols());
   model_.backend().download(logits, host);
   forward_seconds_ = seconds_between(start, Clock::now());

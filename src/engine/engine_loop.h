@@ -26,17 +26,18 @@ namespace mixtral {
 /// functions are thread-safe unless they say otherwise.
 class EngineLoop {
  public:
-  /// `model` and `tokenizer` (which may be null) must outlive this.
+  /// `model` and `tokenizer` (which may be null) must outlive this. Adapters have `adapter_rank` at
+  /// most; 0: there are none.
   EngineLoop(const Transformer& model, const Tokenizer* tokenizer, KvPool pool,
-             const EngineOptions& options);
+             const EngineOptions& options, size_t adapter_rank = 0);
   /// Answers in progress end with kCancelled.
   ~EngineLoop();
   EngineLoop(const EngineLoop&) = delete;
   EngineLoop& operator=(const EngineLoop&) = delete;
 
   /// Fails with kBusy if as many answers are in progress or waiting as may be. The request must be
-  /// valid.
-  Result<Stream> submit(Request request);
+  /// valid. `adapter`, which may be null, is what request.adapter names and must outlive this.
+  Result<Stream> submit(Request request, const Adapter* adapter = nullptr);
   /// Calls `body` on the engine's thread between two steps and returns when it is done; all answers
   /// wait meanwhile. Must not be called from the engine's thread.
   void run_alone(FunctionRef<void()> body);
@@ -89,6 +90,7 @@ class EngineLoop {
   // Of the current step.
   std::vector<int32_t> ids_, logit_rows_;
   std::vector<SequenceRows> rows_;
+  std::vector<AdapterRows> adapter_rows_;
   std::vector<float> logits_;
   Clock::time_point now_;
   double forward_seconds_ = 0;

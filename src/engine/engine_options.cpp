@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/checked.h"
+#include "model/adapter.h"
 #include "model/transformer.h"
 
 namespace mixtral {
@@ -29,7 +30,8 @@ size_t default_pages(const ModelConfig& config, const SchedulerLimits& limits,
 }  // namespace
 
 uint64_t MemoryPlan::total() const {
-  const CheckedSize sum = CheckedSize(weights) + CheckedSize(kv_cache) + CheckedSize(scratch);
+  const CheckedSize sum =
+      CheckedSize(weights) + CheckedSize(adapters) + CheckedSize(kv_cache) + CheckedSize(scratch);
   return sum.value().value_or(std::numeric_limits<uint64_t>::max());
 }
 
@@ -54,8 +56,14 @@ size_t max_logit_rows(const SchedulerLimits& limits) {
   return limits.max_sequences + std::min(limits.max_prompt_logit_rows, limits.max_rows);
 }
 
+size_t largest_rank(std::span<const AdapterFile> adapters) {
+  size_t rank = 0;
+  for (const AdapterFile& adapter : adapters) rank = std::max(rank, adapter.rank());
+  return rank;
+}
+
 MemoryPlan plan_memory(const Checkpoint& checkpoint, const Backend& backend,
-                       const EngineOptions& options) {
+                       const EngineOptions& options, std::span<const AdapterFile> adapters) {
   const ModelConfig& config = checkpoint.config();
   const SchedulerLimits limits = scheduler_limits(config, options);
   const size_t logit_rows = max_logit_rows(limits);
@@ -63,14 +71,19 @@ MemoryPlan plan_memory(const Checkpoint& checkpoint, const Backend& backend,
   for (const WeightId id : all_weights(config)) {
     plan.weights += backend.weight_bytes(*checkpoint.source(id));
   }
-  plan.scratch = step_arena_bytes(config, backend, limits.max_rows, logit_rows) +
+  for (const AdapterFile& adapter : adapters) {
+    plan.adapters += Adapter::planned_bytes(adapter, backend);
+  }
+  const size_t rank = largest_rank(adapters);
+  plan.scratch = step_arena_bytes(config, backend, limits.max_rows, logit_rows, rank) +
                  logit_rows * config.vocab_size * sizeof(float);
 
   const KvLayout layout = {backend.kv_type(), config.n_layers, config.n_kv_heads, config.head_dim};
   plan.n_pages = options.kv_bytes != 0 ? options.kv_bytes / layout.page_bytes()
                                        : default_pages(config, limits, options);
   if (options.kv_bytes == 0 && options.memory_limit_bytes != 0) {
-    const uint64_t others = plan.weights + plan.scratch, limit = options.memory_limit_bytes;
+    const uint64_t others = plan.weights + plan.adapters + plan.scratch;
+    const uint64_t limit = options.memory_limit_bytes;
     const size_t left = limit > others ? (limit - others) / layout.page_bytes() : 0;
     plan.n_pages = std::max(needed_pages(limits), std::min(plan.n_pages, left));
   }
@@ -95,10 +108,11 @@ Status check_plan(const MemoryPlan& plan, const Checkpoint& checkpoint,
   }
   if (options.memory_limit_bytes == 0 || plan.total() <= options.memory_limit_bytes) return {};
   return fail(ErrorCode::kTooLarge,
-              "the model needs {} (weights {}, keys and values of {} positions {}, scratch {}), "
+              "the model needs {} (weights {}, adapters {}, keys and values of {} positions {}, "
+              "scratch {}), "
               "but {} are free: take a smaller weight type or a shorter context",
-              megabytes(plan.total()), megabytes(plan.weights), plan.n_pages * kPageTokens,
-              megabytes(plan.kv_cache), megabytes(plan.scratch),
+              megabytes(plan.total()), megabytes(plan.weights), megabytes(plan.adapters),
+              plan.n_pages * kPageTokens, megabytes(plan.kv_cache), megabytes(plan.scratch),
               megabytes(options.memory_limit_bytes));
 }
 

@@ -3,13 +3,23 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "core/result.h"
 #include "engine/scheduler.h"
+#include "model/adapter_file.h"
 #include "model/checkpoint.h"
 #include "ops/backend.h"
 
 namespace mixtral {
+
+/// A low-rank adapter to load beside the model.
+struct AdapterOption {
+  std::string name;  ///< what requests call it; not empty
+  std::string path;  ///< as AdapterFile::open() takes it
+};
 
 struct EngineOptions {
   /// Positions; 0: the model's own. More than that is allowed: whether answers stay good is the
@@ -26,11 +36,13 @@ struct EngineOptions {
   uint64_t kv_bytes = 0;
   /// 0: not checked; else load() refuses a model that will not fit.
   uint64_t memory_limit_bytes = 0;
+  std::vector<AdapterOption> adapters;  ///< each name once
+  std::string default_adapter;          ///< of requests that name none; empty: the model as it is
 };
 
 /// What a model will take, before any of it is loaded. In bytes.
 struct MemoryPlan {
-  uint64_t weights = 0, kv_cache = 0, scratch = 0;
+  uint64_t weights = 0, adapters = 0, kv_cache = 0, scratch = 0;
   size_t n_pages = 0;  ///< of kv_cache
   /// The largest uint64_t if the sum overflows.
   uint64_t total() const;
@@ -43,8 +55,11 @@ SchedulerLimits scheduler_limits(const ModelConfig& config, const EngineOptions&
 /// Rows of logits of a step at most.
 size_t max_logit_rows(const SchedulerLimits& limits);
 
+/// `adapters` are the opened options.adapters.
 MemoryPlan plan_memory(const Checkpoint& checkpoint, const Backend& backend,
-                       const EngineOptions& options);
+                       const EngineOptions& options, std::span<const AdapterFile> adapters = {});
+/// The largest rank; 0 without any.
+size_t largest_rank(std::span<const AdapterFile> adapters);
 /// Fails with kTooLarge and advice if the plan exceeds the limit, or has no pages for one context.
 Status check_plan(const MemoryPlan& plan, const Checkpoint& checkpoint,
                   const EngineOptions& options);

@@ -39,9 +39,11 @@ struct Request {
   /// Experts and weights of every token that is computed.
   bool routing = false;
 
-  std::string cache_salt;  ///< prompts share cached pages with those of the same salt only
-  std::string client;      ///< clients take turns; all requests with one name are one client
-  int priority = 0;        ///< higher goes first
+  std::string adapter;  ///< one of EngineOptions::adapters; empty: its default_adapter
+  /// Prompts share cached pages with those of the same salt and adapter only.
+  std::string cache_salt;
+  std::string client;  ///< clients take turns; all requests with one name are one client
+  int priority = 0;    ///< higher goes first
   /// Ends the request with what it has by then, waiting or running.
   std::optional<Clock::time_point> deadline;
 };

@@ -11,6 +11,8 @@
 
 namespace mixtral {
 
+class Adapter;
+
 /// The engine's thread alone touches it, but for `stream`.
 struct RunningRequest {
   bool wants_hidden() const { return request.embedding && !prompt_is_read; }
@@ -24,6 +26,7 @@ struct RunningRequest {
   PromptRead finish_prompt(size_t n_cached, Clock::time_point now);
 
   Request request;
+  const Adapter* adapter = nullptr;  ///< of request.adapter
   std::shared_ptr<StreamState> stream = std::make_shared<StreamState>();
   size_t n_unfinished = 1;  ///< answers; without any the reading itself counts as one
   Clock::time_point submitted;

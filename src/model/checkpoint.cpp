@@ -15,29 +15,6 @@ namespace {
 
 constexpr uint64_t kConfigLimitBytes = uint64_t{16} << 20;
 
-struct MatrixShape {
-  size_t n_matrices, rows, cols;
-};
-
-MatrixShape expected_shape(const ModelConfig& c, Role role) {
-  switch (role) {
-    case Role::kTokenEmbedding:
-    case Role::kOutput: return {1, c.vocab_size, c.dim};
-    case Role::kOutputNorm:
-    case Role::kAttentionNorm:
-    case Role::kFfnNorm: return {1, 1, c.dim};
-    case Role::kWq: return {1, c.n_heads * c.head_dim, c.dim};
-    case Role::kWk:
-    case Role::kWv: return {1, c.n_kv_heads * c.head_dim, c.dim};
-    case Role::kWo: return {1, c.dim, c.n_heads * c.head_dim};
-    case Role::kRouter: return {1, c.n_experts, c.dim};
-    case Role::kWGate:
-    case Role::kWUp: return {c.n_experts, c.hidden_dim, c.dim};
-    case Role::kWDown: return {c.n_experts, c.dim, c.hidden_dim};
-  }
-  return {};
-}
-
 // Where one matrix begins.
 struct MatrixPlace {
   const TensorEntry* entry;
@@ -66,7 +43,7 @@ class FileWeightSource final : public WeightSource {
       return place.entry->read(place.offset_bytes + first_row * bytes, out.first(n_rows * bytes));
     }
     for (size_t r = 0; r < n_rows; ++r) {
-      const size_t stored = stored_row(first_row + r);
+      const size_t stored = half_order_row(first_row + r, half_order_head_dim_);
       MIXTRAL_TRY(
           place.entry->read(place.offset_bytes + stored * bytes, out.subspan(r * bytes, bytes)));
     }
@@ -74,12 +51,6 @@ class FileWeightSource final : public WeightSource {
   }
 
  private:
-  // Row 2i + p of a head (interleaved) lies at row i + p * head_dim / 2 of it (half order).
-  size_t stored_row(size_t row) const {
-    const size_t in_head = row % half_order_head_dim_;
-    return row - in_head + in_head / 2 + in_head % 2 * (half_order_head_dim_ / 2);
-  }
-
   std::vector<MatrixPlace> places_;
   size_t half_order_head_dim_;  // 0: rows are in the wanted order
 };
@@ -142,6 +113,25 @@ bool is_vector(Role role) {
 
 bool is_expert(Role role) {
   return role == Role::kWGate || role == Role::kWUp || role == Role::kWDown;
+}
+
+MatrixShape matrix_shape(const ModelConfig& c, Role role) {
+  switch (role) {
+    case Role::kTokenEmbedding:
+    case Role::kOutput: return {1, c.vocab_size, c.dim};
+    case Role::kOutputNorm:
+    case Role::kAttentionNorm:
+    case Role::kFfnNorm: return {1, 1, c.dim};
+    case Role::kWq: return {1, c.n_heads * c.head_dim, c.dim};
+    case Role::kWk:
+    case Role::kWv: return {1, c.n_kv_heads * c.head_dim, c.dim};
+    case Role::kWo: return {1, c.dim, c.n_heads * c.head_dim};
+    case Role::kRouter: return {1, c.n_experts, c.dim};
+    case Role::kWGate:
+    case Role::kWUp: return {c.n_experts, c.hidden_dim, c.dim};
+    case Role::kWDown: return {c.n_experts, c.dim, c.hidden_dim};
+  }
+  return {};
 }
 
 std::vector<WeightId> all_weights(const ModelConfig& config) {
@@ -214,7 +204,7 @@ Status Checkpoint::check_weights() const {
       return fail(ErrorCode::kBadInput, "{}: tensor {} ({}) is missing", path_,
                   name_of(tensor_names(kind_, id.role).front(), id.layer), described(id));
     }
-    const MatrixShape shape = expected_shape(config_, id.role);
+    const MatrixShape shape = matrix_shape(config_, id.role);
     if (name->layout == TensorLayout::kWhole && shape.n_matrices > 1) {
       return fail(ErrorCode::kBadInput, "{}: tensor {} is one matrix, expected {} experts", path_,
                   name_of(*name, id.layer), shape.n_matrices);
@@ -249,7 +239,7 @@ Status Checkpoint::check_weights() const {
 std::unique_ptr<WeightSource> Checkpoint::source(WeightId id) const {
   const TensorName* name = present_name(tensors_, kind_, id);
   MIXTRAL_CHECK(name != nullptr, "a weight that this model does not have");
-  const MatrixShape shape = expected_shape(config_, id.role);
+  const MatrixShape shape = matrix_shape(config_, id.role);
   std::vector<MatrixPlace> places;
   std::vector<Type> types;
   for (size_t m = 0; m < shape.n_matrices; ++m) {

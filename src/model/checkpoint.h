@@ -38,6 +38,12 @@ bool is_vector(Role role);
 /// True for the matrices of the feed-forward block, of which there is one for each expert.
 bool is_expert(Role role);
 
+/// The matrices of a weight: one for each expert, or just one.
+struct MatrixShape {
+  size_t n_matrices, rows, cols;
+};
+MatrixShape matrix_shape(const ModelConfig& config, Role role);
+
 /// One weight of a model: the role and, if it belongs to one, the layer.
 struct WeightId {
   Role role;

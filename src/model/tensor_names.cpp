@@ -118,4 +118,10 @@ std::string new_tensor_name(CheckpointKind kind, WeightId id, size_t expert, boo
 
 bool has_half_rotary_order(CheckpointKind kind) { return kind == CheckpointKind::kHuggingFace; }
 
+// Row 2i + p of a head lies at row i + p * head_dim / 2 of it.
+size_t half_order_row(size_t row, size_t head_dim) {
+  const size_t in_head = row % head_dim;
+  return row - in_head + in_head / 2 + in_head % 2 * (head_dim / 2);
+}
+
 }  // namespace mixtral

@@ -35,4 +35,7 @@ std::string new_tensor_name(CheckpointKind kind, WeightId id, size_t expert, boo
 /// not in interleaved order, (2i, 2i + 1).
 bool has_half_rotary_order(CheckpointKind kind);
 
+/// Where row `row` of interleaved order lies in half order.
+size_t half_order_row(size_t row, size_t head_dim);
+
 }  // namespace mixtral

@@ -13,6 +13,45 @@ uint64_t stored_bytes(const WeightSource& source) {
   return total;
 }
 
+// What the adapters change in the experts of a layer.
+std::span<const ExpertAdapter> expert_adapters(Arena& arena, size_t layer,
+                                               std::span<const AdapterRows> adapters) {
+  const auto all = arena.take<ExpertAdapter>(adapters.size());
+  size_t n = 0;
+  for (const AdapterRows& rows : adapters) {
+    const ExpertAdapter changes = {
+        rows.first_row, rows.n_rows, rows.adapter->change({Role::kWGate, layer}),
+        rows.adapter->change({Role::kWUp, layer}), rows.adapter->change({Role::kWDown, layer})};
+    const bool any =
+        changes.gate.a != nullptr || changes.up.a != nullptr || changes.down.a != nullptr;
+    if (any) all[n++] = changes;
+  }
+  return all.first(n);
+}
+
+// The adapters of the rows of logits, in the place of those of the step's rows.
+std::span<const AdapterRows> logit_adapters(Arena& arena, const Batch& batch) {
+  if (batch.adapters.empty()) return {};
+  const auto all = arena.take<AdapterRows>(batch.logit_rows.size());
+  size_t n = 0;
+  for (size_t i = 0; i < batch.logit_rows.size(); ++i) {
+    const auto row = static_cast<size_t>(batch.logit_rows[i]);
+    const auto owner =
+        std::find_if(batch.adapters.begin(), batch.adapters.end(), [&](const AdapterRows& rows) {
+          return row >= rows.first_row && row - rows.first_row < rows.n_rows;
+        });
+    if (owner == batch.adapters.end()) continue;
+    const bool goes_on = n > 0 && all[n - 1].adapter == owner->adapter &&
+                         all[n - 1].first_row + all[n - 1].n_rows == i;
+    if (goes_on) {
+      all[n - 1].n_rows += 1;
+    } else {
+      all[n++] = {i, 1, owner->adapter};
+    }
+  }
+  return all.first(n);
+}
+
 }  // namespace
 
 std::unique_ptr<Weight>& Transformer::slot(WeightId id) {
@@ -66,12 +105,13 @@ size_t Transformer::weight_bytes() const {
   return total;
 }
 
-size_t Transformer::arena_bytes(size_t max_tokens, size_t max_logit_rows) const {
-  return step_arena_bytes(config_, backend_, max_tokens, max_logit_rows);
+size_t Transformer::arena_bytes(size_t max_tokens, size_t max_logit_rows,
+                                size_t adapter_rank) const {
+  return step_arena_bytes(config_, backend_, max_tokens, max_logit_rows, adapter_rank);
 }
 
 size_t step_arena_bytes(const ModelConfig& config, const Backend& backend, size_t max_tokens,
-                        size_t max_logit_rows) {
+                        size_t max_logit_rows, size_t adapter_rank) {
   const size_t q = config.n_heads * config.head_dim, kv = config.n_kv_heads * config.head_dim;
   const auto floats = [](size_t rows, size_t cols) { return arena_bytes<float>(rows * cols); };
   const size_t attention = 2 * floats(max_tokens, q) + 2 * floats(max_tokens, kv);
@@ -79,9 +119,13 @@ size_t step_arena_bytes(const ModelConfig& config, const Backend& backend, size_
       floats(max_tokens, config.n_experts) + 2 * floats(max_tokens, config.n_experts_per_token);
   const size_t output = 2 * floats(max_tokens + max_logit_rows, config.dim) +
                         floats(max_logit_rows, config.vocab_size);
+  const size_t adapters = floats(std::max(max_tokens, max_logit_rows), adapter_rank) +
+                          mixtral::arena_bytes<ExpertAdapter>(max_tokens) +
+                          mixtral::arena_bytes<AdapterRows>(max_logit_rows);
   return 2 * floats(max_tokens, config.dim) + std::max(attention, routing) + output +
+         (adapter_rank == 0 ? 0 : adapters) +
          backend.scratch_bytes({max_tokens, config.dim, config.hidden_dim, config.n_experts,
-                                config.n_experts_per_token, config.attention()});
+                                config.n_experts_per_token, adapter_rank, config.attention()});
 }
 
 Result<TensorView<const float>> Transformer::forward(Arena& arena, const Batch& batch,
@@ -96,7 +140,7 @@ Result<TensorView<const float>> Transformer::forward(Arena& arena, const Batch& 
     const size_t mark = arena.used();
     attention_block(arena, layer, batch, x);
     arena.rewind(mark);
-    feed_forward_block(arena, layer, x, trace);
+    feed_forward_block(arena, layer, batch, x, trace);
     arena.rewind(mark);
   }
   if (shows_hidden) {
@@ -112,8 +156,24 @@ Result<TensorView<const float>> Transformer::forward(Arena& arena, const Batch& 
   const LinearPart part = {config_.tied_embeddings ? token_embedding_.get() : output_.get(),
                            logits};
   backend_.linear(arena, last, {&part, 1});
+  add_changes(arena, {Role::kOutput}, logit_adapters(arena, batch), last, logits);
   MIXTRAL_TRY(backend_.finish_step());
   return logits;
+}
+
+// y += b (a x) for the rows of adapters that change this weight.
+void Transformer::add_changes(Arena& arena, WeightId id, std::span<const AdapterRows> adapters,
+                              TensorView<const float> x, TensorView<float> y) const {
+  for (const AdapterRows& rows : adapters) {
+    const LowRank change = rows.adapter->change(id);
+    if (change.a == nullptr) continue;
+    const size_t mark = arena.used();
+    const auto inner = arena.take_matrix<float>(rows.n_rows, change.a->rows());
+    const LinearPart part = {change.a, inner};
+    backend_.linear(arena, x.rows_from(rows.first_row, rows.n_rows), {&part, 1});
+    backend_.linear_add(arena, inner, *change.b, y.rows_from(rows.first_row, rows.n_rows));
+    arena.rewind(mark);
+  }
 }
 
 // x += wo · attention(rope(wq · n), rope(wk · n), wv · n),  n = rms_norm(x)
@@ -131,15 +191,19 @@ void Transformer::attention_block(Arena& arena, size_t index, const Batch& batch
   backend_.rms_norm(arena, x, *layer.attention_norm, config_.norm_eps, normed);
   const LinearPart parts[] = {{layer.wq.get(), q}, {layer.wk.get(), k}, {layer.wv.get(), v}};
   backend_.linear(arena, normed, parts);
+  add_changes(arena, {Role::kWq, index}, batch.adapters, normed, q);
+  add_changes(arena, {Role::kWk, index}, batch.adapters, normed, k);
+  add_changes(arena, {Role::kWv, index}, batch.adapters, normed, v);
   backend_.rope_and_cache(arena, attention, q, k, v);
   backend_.attention(arena, attention, q, mixed);
   backend_.linear_add(arena, mixed, *layer.wo, x);
+  add_changes(arena, {Role::kWo, index}, batch.adapters, mixed, x);
 }
 
 // x += sum over the chosen experts e of p_e * w_down_e( silu(w_gate_e n) * w_up_e n ),  n =
 // rms_norm(x)
-void Transformer::feed_forward_block(Arena& arena, size_t index, TensorView<float> x,
-                                     StepTrace* trace) const {
+void Transformer::feed_forward_block(Arena& arena, size_t index, const Batch& batch,
+                                     TensorView<float> x, StepTrace* trace) const {
   const Layer& layer = layers_[index];
   const size_t n_tokens = x.rows(), k = config_.n_experts_per_token;
   auto normed = arena.take_matrix<float>(n_tokens, config_.dim);
@@ -154,7 +218,9 @@ void Transformer::feed_forward_block(Arena& arena, size_t index, TensorView<floa
   } else {
     backend_.route_to_single_expert(routing);
   }
-  backend_.experts(arena, normed, {layer.w_gate.get(), layer.w_up.get(), layer.w_down.get()},
+  backend_.experts(arena, normed,
+                   {layer.w_gate.get(), layer.w_up.get(), layer.w_down.get(),
+                    expert_adapters(arena, index, batch.adapters)},
                    routing, x);
 }
 

@@ -15,17 +15,26 @@
 #include "core/arena.h"
 #include "core/progress.h"
 #include "core/result.h"
+#include "model/adapter.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
 #include "ops/backend.h"
 
 namespace mixtral {
 
+/// Rows [first_row, first_row + n_rows) of a step, which go through an adapter.
+struct AdapterRows {
+  size_t first_row = 0, n_rows = 0;
+  const Adapter* adapter = nullptr;
+};
+
 /// The token rows of one step.
 struct Batch {
   std::span<const int32_t> token_ids;       ///< [T]
   std::span<const SequenceRows> sequences;  ///< covers the T rows in order
   std::span<const int32_t> logit_rows;      ///< rows whose logits are wanted
+  /// No row belongs to two; those of none go through the model as it is.
+  std::span<const AdapterRows> adapters = {};
 };
 
 /// Watches a step go by. Views lie in the backend's memory and die with the call.
@@ -42,9 +51,9 @@ class StepTrace {
 };
 
 /// Capacity that an arena needs for steps of up to `max_tokens` rows and `max_logit_rows` of
-/// logits.
+/// logits, with adapters up to a rank (0: without any).
 size_t step_arena_bytes(const ModelConfig& config, const Backend& backend, size_t max_tokens,
-                        size_t max_logit_rows);
+                        size_t max_logit_rows, size_t adapter_rank = 0);
 
 /// A loaded model. Immutable; one forward at a time, since the backend runs one step at a time.
 class Transformer {
@@ -62,8 +71,8 @@ class Transformer {
   const Weight& weight(WeightId id) const;
 
   /// Capacity that an arena needs for steps of up to `max_tokens` rows and `max_logit_rows` of
-  /// logits.
-  size_t arena_bytes(size_t max_tokens, size_t max_logit_rows) const;
+  /// logits, with adapters up to a rank (0: without any).
+  size_t arena_bytes(size_t max_tokens, size_t max_logit_rows, size_t adapter_rank = 0) const;
 
   /// Runs one step and returns the logits [logit_rows, vocab] in the arena (the backend's memory),
   /// valid until the arena's next reset, which the next forward does. Appends to the caches of the
@@ -78,7 +87,10 @@ class Transformer {
   Transformer(const ModelConfig& config, Backend& backend) : config_(config), backend_(backend) {}
   std::unique_ptr<Weight>& slot(WeightId id);
   void attention_block(Arena& arena, size_t index, const Batch& batch, TensorView<float> x) const;
-  void feed_forward_block(Arena& arena, size_t index, TensorView<float> x, StepTrace* trace) const;
+  void feed_forward_block(Arena& arena, size_t index, const Batch& batch, TensorView<float> x,
+                          StepTrace* trace) const;
+  void add_changes(Arena& arena, WeightId id, std::span<const AdapterRows> adapters,
+                   TensorView<const float> x, TensorView<float> y) const;
 
   ModelConfig config_;
   Backend& backend_;

@@ -35,12 +35,26 @@ struct LinearPart {
   TensorView<float> y;
 };
 
+/// A change of low rank to a weight W: W + B A for each of its matrices ("LoRA", arXiv:2106.09685,
+/// section 4.1). Both are weights in f32.
+struct LowRank {
+  const Weight* a = nullptr;  ///< [R, cols of W], R a multiple of 16; nullptr: no change
+  const Weight* b = nullptr;  ///< [rows of W, R]
+};
+
+/// What rows [first_row, first_row + n_rows) of a step change in the experts' matrices.
+struct ExpertAdapter {
+  size_t first_row = 0, n_rows = 0;
+  LowRank gate, up, down;
+};
+
 /// SwiGLU experts ("GLU Variants Improve Transformer", arXiv:2002.05202); one matrix per expert in
 /// each.
 struct ExpertWeights {
-  const Weight* w_gate;  ///< E x [H, D], on disk w1
-  const Weight* w_up;    ///< E x [H, D], on disk w3
-  const Weight* w_down;  ///< E x [D, H], on disk w2
+  const Weight* w_gate;                          ///< E x [H, D], on disk w1
+  const Weight* w_up;                            ///< E x [H, D], on disk w3
+  const Weight* w_down;                          ///< E x [D, H], on disk w2
+  std::span<const ExpertAdapter> adapters = {};  ///< no row belongs to two
 };
 
 struct AttentionShape {
@@ -61,6 +75,7 @@ struct LayerAttention {
 struct StepLimits {
   size_t n_tokens = 0, dim = 0, hidden_dim = 0;
   size_t n_experts = 1, n_experts_per_token = 1;
+  size_t adapter_rank = 0;  ///< the largest R of any LowRank
   AttentionShape attention;
 };
 
@@ -126,7 +141,8 @@ class Backend {
                      TensorView<float> logits, const Routing& routing) = 0;
 
   /// residual += sum over k of probs[k] * w_down_e( silu(w_gate_e x) * w_up_e x ), e =
-  /// expert_ids[k], added up in the order of k. No token is ever dropped.
+  /// expert_ids[k], added up in the order of k. No token is ever dropped. Rows of an adapter go
+  /// through the matrices that it makes of these.
   virtual void experts(Arena& arena, TensorView<const float> x, const ExpertWeights& weights,
                        const Routing& routing, TensorView<float> residual) = 0;
 

@@ -37,6 +37,32 @@ class Bench(Case):
         self.assertEqual(len(lines), 2)
         self.assertEqual(lines[0].count(","), lines[1].count(","))
 
+    def test_serves_many_callers(self):
+        common = ["bench", "-q", "-m", MODEL, "--threads", "2", "--repeat", "1", "--serve", "3x40x6,1x8x4", "--shared-prefix", "0,8",
+                  "--rate", "0,200", "--intruder", "0,30"]
+        report = self.json_of(*common, "--json")
+        self.assertEqual(report["results"], [])
+        self.assertEqual(len(report["serve"]), 16)
+        for result in report["serve"]:
+            self.assertGreater(result["tokens_per_second"], 0)
+            self.assertGreater(result["first_token_p50"], 0)
+            self.assertLessEqual(result["first_token_p50"], result["first_token_p99"])
+            self.assertLessEqual(result["next_token_p50"], result["next_token_p99"])
+            self.assertLessEqual(result["next_token_p99"], result["next_token_max"])
+            self.assertEqual(result["intruder_p50"] > 0, result["intruder_tokens"] > 0)
+            self.assertTrue(0 <= result["overhead_share"] < 1)
+            self.assertEqual(result["preemptions"], 0)
+        lines = self.good(*common, "--csv").stdout.decode().splitlines()
+        self.assertEqual([line.count(",") for line in lines], [lines[0].count(",")] * 17)
+        self.assertIn("first p50 ms", self.good(*common).stdout.decode())
+
+    def test_serving_finds_shared_prefixes_and_runs_out_of_pages(self):
+        common = ["bench", "-q", "--json", "-m", MODEL, "--threads", "2", "--repeat", "1"]
+        shared = self.json_of(*common, "--serve", "4x150x4", "--shared-prefix", "128", "--chunk", "64")["serve"][0]
+        self.assertGreater(shared["cached_share"], 0.3)
+        crowded = self.json_of(*common, "--serve", "4x20x220", "--kv-positions", "320")["serve"][0]
+        self.assertGreater(crowded["preemptions"], 0)
+
     def test_machine_alone_needs_no_model(self):
         text = self.good("bench", "-q", "--machine", "--threads", "1", XDG_CACHE_HOME="/nowhere").stdout.decode()
         self.assertIn("GB/s", text)
@@ -44,6 +70,10 @@ class Bench(Case):
     def test_refuses_what_makes_no_sense(self):
         self.refused("bench", "-m", MODEL, "--decode", "0", names=["--decode"])
         self.refused("bench", "-m", MODEL, "--json", "--csv", names=["--csv"])
+        for bad in ("16x32", "0x1x1", "1x2x3x4", "axbxc", "1x-2x3", ""):
+            self.refused("bench", "-m", MODEL, "--serve", bad, names=["--serve"])
+        self.refused("bench", "-m", MODEL, "--serve", "1x8x4", "--shared-prefix", "9", names=["--shared-prefix", "9"])
+        self.refused("bench", "-m", MODEL, "--serve", "1x8x4", "--decode", "1", "--csv", names=["--csv"])
         self.refused("bench", "-m", "/nowhere/model.gguf", "--decode", "1", names=["/nowhere/model.gguf"])
 
 

@@ -358,6 +358,35 @@ class Logits(Case):
                 pairs = zip(struct.unpack(f"<{count}f", data), struct.unpack(f"<{count}f", expected[name][2]))
                 self.assertLess(max(abs(a - b) for a, b in pairs), 2e-4, f"{backend} {name}")
 
+    def test_adapters_change_what_they_name(self):
+        def write(tensors):
+            header, data = {}, b""
+            for name, (shape, values) in tensors.items():
+                header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + 4 * len(values)]}
+                data += struct.pack(f"<{len(values)}f", *values)
+            text = json.dumps(header).encode()
+            (folder / "lora.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+        folder = WORK / "lora"
+        folder.mkdir()
+        # Token 7 gets the first two elements of the final hidden state, scaled by 2.
+        b = [1.0 if row == 7 else 0.0 for row in range(1024)]
+        write({"output.lora_A.weight": ([1, 64], [1.0, 1.0] + 62 * [0.0]), "output.lora_B.weight": ([1024, 1], b)})
+        base, changed = WORK / "base.safetensors", WORK / "changed.safetensors"
+        command = ["logits", "-m", golden("models/mixtral-tiny-f32"), "--ids", "1,2,3", "--hidden", "--exact", "-o"]
+        self.good(*command, str(base))
+        for path in folder, folder / "lora.safetensors":
+            self.good(*command, str(changed), "--lora", str(path))
+            before, after = (struct.unpack("<3072f", self.tensors(file)["logits"][2]) for file in (base, changed))
+            hidden = struct.unpack("<192f", self.tensors(base)["hidden.2"][2])
+            for at, (old, new) in enumerate(zip(before, after)):
+                row, token = divmod(at, 1024)
+                expected = old + 2 * (hidden[64 * row] + hidden[64 * row + 1]) if token == 7 else old
+                self.assertAlmostEqual(new, expected, delta=1e-5 if token == 7 else 0)
+        write({"tok_embeddings.lora_A.weight": ([1, 64], 64 * [0.0])})
+        self.refused(*command, str(changed), "--lora", str(folder), names=["lora.safetensors", "tok_embeddings.lora_A.weight"])
+        self.refused("generate", "-m", MODEL, "--ids", "1", "--lora", "no-adapter", names=["no-adapter"])
+
     def test_router_of_a_dense_model_is_refused(self):
         out = WORK / "dense.safetensors"
         self.refused("logits", "-m", golden("models/llama-tied-f32"), "--ids", "1", "-o", str(out), "--router", names=["--router", "dense"])

@@ -70,6 +70,31 @@ void multiply(const Weight& weight, size_t matrix, TensorView<const float> x,
   }
 }
 
+// Passes to `use` what the adapters' changes of a matrix add to the products of the given tokens.
+template <class Use>
+void multiply_changes(std::span<const ExpertAdapter> adapters, LowRank ExpertAdapter::*change,
+                      size_t matrix, TensorView<const float> x, std::span<const size_t> tokens,
+                      Use use) {
+  for (const ExpertAdapter& adapter : adapters) {
+    const LowRank& low_rank = adapter.*change;
+    if (low_rank.a == nullptr) continue;
+    std::vector<size_t> own_tokens;
+    for (const size_t t : tokens) {
+      if (t >= adapter.first_row && t - adapter.first_row < adapter.n_rows) own_tokens.push_back(t);
+    }
+    std::vector<float> values(x.rows() * low_rank.a->rows());
+    const TensorView<float> inner(values.data(), x.rows(), low_rank.a->rows());
+    multiply(*low_rank.a, matrix, x, own_tokens,
+             [&](size_t t, size_t r, float value) { inner.row(t)[r] = value; });
+    multiply(*low_rank.b, matrix, inner, own_tokens, use);
+  }
+}
+
+// h = silu(h) * up
+void swiglu(std::span<const float> up, std::span<float> h) {
+  for (size_t i = 0; i < h.size(); ++i) h[i] = h[i] / (1.0f + std::exp(-h[i])) * up[i];
+}
+
 std::vector<size_t> all_rows(size_t n) {
   std::vector<size_t> rows(n);
   std::iota(rows.begin(), rows.end(), size_t{0});
@@ -219,21 +244,29 @@ class ReferenceBackend final : public Backend {
         }
       }
       if (tokens.empty()) continue;
-      std::vector<float> hidden(n_tokens * hidden_dim);
+      std::vector<float> hidden(n_tokens * hidden_dim), ups(n_tokens * hidden_dim);
       const TensorView<float> h(hidden.data(), n_tokens, hidden_dim);
+      const TensorView<float> u(ups.data(), n_tokens, hidden_dim);
       observe(*weights.w_gate, e, x, tokens);
       observe(*weights.w_up, e, x, tokens);
-      multiply(*weights.w_gate, e, x, tokens, [&](size_t t, size_t r, float gate) {
-        h.row(t)[r] = gate / (1.0f + std::exp(-gate));
-      });
+      multiply(*weights.w_gate, e, x, tokens,
+               [&](size_t t, size_t r, float gate) { h.row(t)[r] = gate; });
+      multiply_changes(weights.adapters, &ExpertAdapter::gate, e, x, tokens,
+                       [&](size_t t, size_t r, float gate) { h.row(t)[r] += gate; });
       multiply(*weights.w_up, e, x, tokens,
-               [&](size_t t, size_t r, float up) { h.row(t)[r] *= up; });
+               [&](size_t t, size_t r, float up) { u.row(t)[r] = up; });
+      multiply_changes(weights.adapters, &ExpertAdapter::up, e, x, tokens,
+                       [&](size_t t, size_t r, float up) { u.row(t)[r] += up; });
+      for (const size_t t : tokens) swiglu(u.row_span(t), h.row_span(t));
       observe(*weights.w_down, e, h, tokens);
       std::vector<size_t> slot_of(n_tokens);
       for (size_t i = 0; i < tokens.size(); ++i) slot_of[tokens[i]] = slots[i];
       multiply(*weights.w_down, e, h, tokens, [&](size_t t, size_t r, float down) {
         outputs[(t * k + slot_of[t]) * dim + r] = down;
       });
+      multiply_changes(
+          weights.adapters, &ExpertAdapter::down, e, h, tokens,
+          [&](size_t t, size_t r, float down) { outputs[(t * k + slot_of[t]) * dim + r] += down; });
     }
     for (size_t t = 0; t < n_tokens; ++t) {
       for (size_t i = 0; i < dim; ++i) {
