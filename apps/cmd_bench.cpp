@@ -10,11 +10,13 @@
 #include "app_context.h"
 #include "bench_model.h"
 #include "bench_report.h"
+#include "bench_speculation.h"
 #include "commands.h"
 #include "core/cpu_features.h"
 #include "core/progress_task.h"
 #include "core/thread_pool.h"
 #include "model_options.h"
+#include "number_option.h"
 #include "terminal.h"
 
 namespace mixtral {
@@ -25,7 +27,8 @@ struct BenchOptions {
   std::string isa;
   std::vector<std::string> kv_types = {"f16"};
   std::vector<size_t> prefill, decode, mixed, batches = {1}, depths = {0}, threads = {0};
-  size_t chunk_tokens = 512, n_repeats = 3;
+  size_t chunk_tokens = 512, n_repeats = 3, n_copied = 0;
+  std::string draft;
   bool machine = false, json = false, csv = false;
 };
 
@@ -80,10 +83,12 @@ Status run_cases(const BenchOptions& options, const ModelOptions& model_options,
 }
 
 void write_results(const BenchOptions& options, const std::deque<BenchMachine>& machines,
-                   const std::vector<BenchResult>& results) {
+                   const std::vector<BenchResult>& results,
+                   const std::vector<SpeculationResult>& speculation) {
   if (options.json) {
     Json out = {{"machine", machine_json(machines.front())}, {"results", Json::array()}};
     for (const BenchResult& result : results) out["results"].push_back(result_json(result));
+    for (const auto& result : speculation) out["speculation"].push_back(speculation_json(result));
     if (machines.size() > 1) {
       for (const BenchMachine& machine : machines) out["machines"].push_back(machine_json(machine));
     }
@@ -94,6 +99,7 @@ void write_results(const BenchOptions& options, const std::deque<BenchMachine>& 
   std::string out;
   for (const BenchMachine& machine : machines) out += machine_text(machine);
   if (!results.empty()) out += "\n" + results_table(results);
+  if (!speculation.empty()) out += "\n" + speculation_text(speculation);
   write_out(out);
 }
 
@@ -101,29 +107,38 @@ Status run(BenchOptions options, const AppContext& context) {
   ModelOptions model;
   model.isa = options.isa;
   model.n_threads = 1;
+  model.speculation = "ngram";
+  model.draft = options.draft;
   MIXTRAL_TRY(make_backend(model));  // before anything is measured: is there such a set here?
   if (options.models.empty() && !options.machine) {
     MIXTRAL_TRY(const std::string path, model_path({}));
     options.models.push_back(path);
   }
-  if (options.prefill.empty() && options.decode.empty() && options.mixed.empty()) {
+  if (options.prefill.empty() && options.decode.empty() && options.mixed.empty() &&
+      options.n_copied == 0) {
     options.prefill = {512};
     options.decode = {48};
   }
   std::deque<BenchMachine> machines;  // results point into it
   for (const size_t n : options.threads) machines.push_back(measure(options, n));
   std::vector<BenchResult> results;
+  std::vector<SpeculationResult> speculation;
   for (const std::string& path : options.models) {
     for (const std::string& kv_type : options.kv_types) {
       for (const BenchMachine& machine : machines) {
         model.path = path;
         model.kv_type = kv_type;
         model.n_threads = machine.n_threads;
-        MIXTRAL_TRY(run_cases(options, model, machine, context, results));
+        if (!cases_of(options).empty()) {
+          MIXTRAL_TRY(run_cases(options, model, machine, context, results));
+        }
+        if (options.n_copied == 0) continue;
+        MIXTRAL_TRY(measure_speculation({options.n_copied, options.n_repeats}, model, context,
+                                        speculation));
       }
     }
   }
-  write_results(options, machines, results);
+  write_results(options, machines, results, speculation);
   return {};
 }
 
@@ -163,6 +178,13 @@ void add_test_options(CLI::App& command, BenchOptions& options) {
   command.add_option("--chunk", options.chunk_tokens, "Tokens of a prompt that one step reads")
       ->check(CLI::Range(size_t{1}, kMany))
       ->capture_default_str()
+      ->group("Tests");
+  add_number_option<size_t>(
+      command, "--copy", options.n_copied,
+      "Copy a text, and write a new one, N tokens each, with and without --speculate ngram",
+      {.smallest = 2, .largest = 1024})
+      ->group("Tests");
+  command.add_option("--draft", options.draft, "With --copy: a draft model instead of ngram")
       ->group("Tests");
   command.add_option("--repeat", options.n_repeats, "Runs of each test")
       ->check(CLI::Range(1, 1000))

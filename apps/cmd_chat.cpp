@@ -107,6 +107,7 @@ void add_chat_command(CLI::App& app, AppContext& context) {
   add_chat_template_option(*command, options->chat_template);
   add_answer_options(*command, options->answer);
   add_compute_options(*command, options->model);
+  add_speculation_options(*command, options->model);
   add_output_options(*command, context);
   command->callback([options, &context] { context.finish(run(*options, context)); });
 }

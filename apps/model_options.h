@@ -25,7 +25,9 @@ struct ModelOptions {
   size_t n_threads = 0;
   size_t context_len = 0;
   bool exact = false;
-  std::string kv_type;  ///< empty: f16, or f32 if exact
+  std::string kv_type;               ///< empty: f16, or f32 if exact
+  std::string speculation = "none";  ///< or "ngram"
+  std::string draft;                 ///< path of a draft model, which takes its place
 };
 
 /// -m alone, for commands that only look at a file; add_compute_options adds the rest.
@@ -39,6 +41,9 @@ CLI::Option* add_threads_option(CLI::App& command, size_t& n_threads);
 void add_device_options(CLI::App& command, ModelOptions& options);
 /// Those and --context.
 void add_compute_options(CLI::App& command, ModelOptions& options);
+
+/// --speculate, which is ngram unless it is given, and --draft.
+void add_speculation_options(CLI::App& command, ModelOptions& options);
 
 /// The path given, else that of the default model. Fails if there is none, saying how to get one.
 Result<std::string> model_path(const ModelOptions& options);

@@ -44,6 +44,34 @@ Status check_finite(std::span<const float> logits, size_t position) {
               bad - logits.begin(), *bad, position);
 }
 
+// The checkpoint of the draft model, if there is to be one.
+Result<std::optional<Checkpoint>> open_draft(const EngineOptions& options,
+                                             const ModelConfig& target) {
+  if (options.speculation != Speculation::kDraft) return std::optional<Checkpoint>();
+  MIXTRAL_TRY(Checkpoint draft, Checkpoint::open(options.draft_path));
+  const size_t n_tokens = draft.config().vocab_size;
+  if (n_tokens == target.vocab_size) return std::optional<Checkpoint>(std::move(draft));
+  return fail(ErrorCode::kBadInput,
+              "{}: a vocabulary of {} tokens, expected the {} of the model that it guesses for",
+              options.draft_path, n_tokens, target.vocab_size);
+}
+
+Result<std::unique_ptr<Speculator>> make_speculator(const EngineOptions& options,
+                                                    const ModelConfig& config,
+                                                    const Checkpoint* draft, Backend& backend,
+                                                    size_t n_pages) {
+  if (options.speculation == Speculation::kNone) return std::unique_ptr<Speculator>();
+  std::unique_ptr<DraftModel> model;
+  if (draft != nullptr) {
+    MIXTRAL_TRY(auto transformer, Transformer::load(*draft, backend));
+    MIXTRAL_TRY(model,
+                DraftModel::create(std::move(transformer), context_of(config, options), n_pages));
+  }
+  const SchedulerLimits limits = scheduler_limits(config, options);
+  return std::make_unique<Speculator>(std::move(model), limits.max_sequences,
+                                      limits.max_draft_rows);
+}
+
 double rate(size_t count, double seconds) {
   return seconds > 0 ? static_cast<double>(count) / seconds : 0;
 }
@@ -57,6 +85,7 @@ Request make_request(std::span<const int32_t> prompt_ids, const GenerateOptions&
   request.ignore_end = options.ignore_end;
   request.strip_leading_space = options.strip_leading_space;
   request.routing = options.routing;
+  request.speculate = options.speculate;
   return request;
 }
 
@@ -88,7 +117,9 @@ Result<std::unique_ptr<Engine>> Engine::load(const std::string& path,
                                              std::unique_ptr<Backend> backend,
                                              const EngineOptions& options, Progress* progress) {
   MIXTRAL_TRY(Checkpoint checkpoint, Checkpoint::open(path));
-  const MemoryPlan memory = plan(checkpoint, *backend, options);
+  MIXTRAL_TRY(const auto draft, open_draft(options, checkpoint.config()));
+  const Checkpoint* draft_checkpoint = draft ? &*draft : nullptr;
+  const MemoryPlan memory = plan(checkpoint, *backend, options, draft_checkpoint);
   auto fits = check_plan(memory, checkpoint, options);
   if (!fits) return with_context(std::move(fits).error(), path);
   MIXTRAL_TRY(std::unique_ptr<Tokenizer> tokenizer, Tokenizer::load(path));
@@ -97,14 +128,16 @@ Result<std::unique_ptr<Engine>> Engine::load(const std::string& path,
   const KvLayout layout = {backend->kv_type(), config.n_layers, config.n_kv_heads, config.head_dim};
   MIXTRAL_TRY(KvPool pool, KvPool::create(layout, memory.n_pages));
   MIXTRAL_TRY(auto model, Transformer::load(checkpoint, *backend, progress));
+  MIXTRAL_TRY(auto speculator,
+              make_speculator(options, config, draft_checkpoint, *backend, memory.n_pages));
   return std::unique_ptr<Engine>(new Engine(std::move(checkpoint), std::move(backend),
                                             std::move(model), std::move(tokenizer), std::move(pool),
-                                            options));
+                                            options, std::move(speculator)));
 }
 
 Engine::Engine(Checkpoint checkpoint, std::unique_ptr<Backend> backend,
                std::unique_ptr<Transformer> model, std::unique_ptr<Tokenizer> tokenizer,
-               KvPool pool, const EngineOptions& options)
+               KvPool pool, const EngineOptions& options, std::unique_ptr<Speculator> speculator)
     : checkpoint_(std::move(checkpoint)),
       backend_(std::move(backend)),
       model_(std::move(model)),
@@ -112,7 +145,8 @@ Engine::Engine(Checkpoint checkpoint, std::unique_ptr<Backend> backend,
       context_len_(context_of(model_->config(), options)),
       max_sequences_(std::max<size_t>(options.max_sequences, 1)),
       chunk_tokens_(std::min(std::max<size_t>(options.chunk_tokens, 1), context_len_)),
-      loop_(std::make_unique<EngineLoop>(*model_, tokenizer_.get(), std::move(pool), options)) {}
+      loop_(std::make_unique<EngineLoop>(*model_, tokenizer_.get(), std::move(pool), options,
+                                         std::move(speculator))) {}
 
 Engine::~Engine() = default;
 

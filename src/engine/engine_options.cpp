@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/checked.h"
+#include "engine/draft_model.h"
 #include "model/transformer.h"
 
 namespace mixtral {
@@ -15,9 +16,20 @@ constexpr size_t kMaxContext = size_t{1} << 30;
 // What the default cache has room for.
 constexpr size_t kDefaultSequences = 16, kDefaultTokens = 2048;
 
+// Guesses in a step: more of one sequence seldom all come true.
+constexpr size_t kDraftRows = 16;
+
 std::string megabytes(uint64_t bytes) { return fmt::format("{} MB", bytes / 1000000); }
 
 size_t needed_pages(const SchedulerLimits& limits) { return limits.max_sequence_pages + 1; }
+
+uint64_t weight_bytes(const Checkpoint& checkpoint, const Backend& backend) {
+  uint64_t bytes = 0;
+  for (const WeightId id : all_weights(checkpoint.config())) {
+    bytes += backend.weight_bytes(*checkpoint.source(id));
+  }
+  return bytes;
+}
 
 size_t default_pages(const ModelConfig& config, const SchedulerLimits& limits,
                      const EngineOptions& options) {
@@ -29,7 +41,8 @@ size_t default_pages(const ModelConfig& config, const SchedulerLimits& limits,
 }  // namespace
 
 uint64_t MemoryPlan::total() const {
-  const CheckedSize sum = CheckedSize(weights) + CheckedSize(kv_cache) + CheckedSize(scratch);
+  const CheckedSize sum =
+      CheckedSize(weights) + CheckedSize(kv_cache) + CheckedSize(scratch) + CheckedSize(draft);
   return sum.value().value_or(std::numeric_limits<uint64_t>::max());
 }
 
@@ -43,7 +56,8 @@ SchedulerLimits scheduler_limits(const ModelConfig& config, const EngineOptions&
   limits.max_sequences = std::max<size_t>(options.max_sequences, 1);
   // Rows of a prompt never need to be more than the context.
   const size_t chunk = std::min(std::max<size_t>(options.chunk_tokens, 1), context_len);
-  limits.max_rows = std::max(chunk, limits.max_sequences);
+  limits.max_draft_rows = options.speculation == Speculation::kNone ? 0 : kDraftRows;
+  limits.max_rows = std::max(chunk, limits.max_sequences + limits.max_draft_rows);
   limits.max_shared_rows = std::max<size_t>(options.shared_chunk_tokens, 1);
   limits.max_sequence_pages =
       pages_per_sequence(context_len, config.sliding_window, limits.max_rows);
@@ -51,31 +65,39 @@ SchedulerLimits scheduler_limits(const ModelConfig& config, const EngineOptions&
 }
 
 size_t max_logit_rows(const SchedulerLimits& limits) {
-  return limits.max_sequences + std::min(limits.max_prompt_logit_rows, limits.max_rows);
+  return limits.max_sequences + limits.max_draft_rows +
+         std::min(limits.max_prompt_logit_rows, limits.max_rows);
 }
 
 MemoryPlan plan_memory(const Checkpoint& checkpoint, const Backend& backend,
-                       const EngineOptions& options) {
+                       const EngineOptions& options, const Checkpoint* draft) {
   const ModelConfig& config = checkpoint.config();
   const SchedulerLimits limits = scheduler_limits(config, options);
   const size_t logit_rows = max_logit_rows(limits);
   MemoryPlan plan;
-  for (const WeightId id : all_weights(config)) {
-    plan.weights += backend.weight_bytes(*checkpoint.source(id));
-  }
+  plan.weights = weight_bytes(checkpoint, backend);
   plan.scratch = step_arena_bytes(config, backend, limits.max_rows, logit_rows) +
                  logit_rows * config.vocab_size * sizeof(float);
 
   const KvLayout layout = {backend.kv_type(), config.n_layers, config.n_kv_heads, config.head_dim};
+  const auto draft_bytes = [&](size_t n_pages) {
+    return weight_bytes(*draft, backend) +
+           DraftModel::memory_bytes(draft->config(), backend, n_pages);
+  };
+  const uint64_t page_bytes =
+      layout.page_bytes() + (draft == nullptr ? 0 : draft_bytes(1) - draft_bytes(0));
   plan.n_pages = options.kv_bytes != 0 ? options.kv_bytes / layout.page_bytes()
                                        : default_pages(config, limits, options);
+  if (draft != nullptr) plan.draft = draft_bytes(0);
   if (options.kv_bytes == 0 && options.memory_limit_bytes != 0) {
-    const uint64_t others = plan.weights + plan.scratch, limit = options.memory_limit_bytes;
-    const size_t left = limit > others ? (limit - others) / layout.page_bytes() : 0;
+    const uint64_t others = plan.weights + plan.scratch + plan.draft,
+                   limit = options.memory_limit_bytes;
+    const size_t left = limit > others ? (limit - others) / page_bytes : 0;
     plan.n_pages = std::max(needed_pages(limits), std::min(plan.n_pages, left));
   }
   const CheckedSize kv_bytes = CheckedSize(plan.n_pages) * CheckedSize(layout.page_bytes());
   plan.kv_cache = kv_bytes.value().value_or(std::numeric_limits<size_t>::max());
+  if (draft != nullptr) plan.draft = draft_bytes(plan.n_pages);
   return plan;
 }
 
@@ -95,10 +117,10 @@ Status check_plan(const MemoryPlan& plan, const Checkpoint& checkpoint,
   }
   if (options.memory_limit_bytes == 0 || plan.total() <= options.memory_limit_bytes) return {};
   return fail(ErrorCode::kTooLarge,
-              "the model needs {} (weights {}, keys and values of {} positions {}, scratch {}), "
-              "but {} are free: take a smaller weight type or a shorter context",
+              "the model needs {} (weights {}, keys and values of {} positions {}, scratch {}, "
+              "draft model {}), but {} are free: take a smaller weight type or a shorter context",
               megabytes(plan.total()), megabytes(plan.weights), plan.n_pages * kPageTokens,
-              megabytes(plan.kv_cache), megabytes(plan.scratch),
+              megabytes(plan.kv_cache), megabytes(plan.scratch), megabytes(plan.draft),
               megabytes(options.memory_limit_bytes));
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "core/result.h"
 #include "engine/scheduler.h"
@@ -10,6 +11,13 @@
 #include "ops/backend.h"
 
 namespace mixtral {
+
+/// Where guesses come from that a step checks while it is at it; see docs/adr/0010-speculation.md.
+enum class Speculation {
+  kNone,
+  kNgram,  ///< what the sequence itself says elsewhere
+  kDraft,  ///< a smaller model
+};
 
 struct EngineOptions {
   /// Positions; 0: the model's own. More than that is allowed: whether answers stay good is the
@@ -26,11 +34,15 @@ struct EngineOptions {
   uint64_t kv_bytes = 0;
   /// 0: not checked; else load() refuses a model that will not fit.
   uint64_t memory_limit_bytes = 0;
+  /// Answers are the same with and without; guesses are made only while they pay.
+  Speculation speculation = Speculation::kNone;
+  std::string draft_path;  ///< the smaller model's checkpoint, for kDraft
 };
 
 /// What a model will take, before any of it is loaded. In bytes.
 struct MemoryPlan {
   uint64_t weights = 0, kv_cache = 0, scratch = 0;
+  uint64_t draft = 0;  ///< all of the draft model
   size_t n_pages = 0;  ///< of kv_cache
   /// The largest uint64_t if the sum overflows.
   uint64_t total() const;
@@ -43,8 +55,9 @@ SchedulerLimits scheduler_limits(const ModelConfig& config, const EngineOptions&
 /// Rows of logits of a step at most.
 size_t max_logit_rows(const SchedulerLimits& limits);
 
+/// `draft`: the checkpoint at draft_path, if speculation is kDraft.
 MemoryPlan plan_memory(const Checkpoint& checkpoint, const Backend& backend,
-                       const EngineOptions& options);
+                       const EngineOptions& options, const Checkpoint* draft = nullptr);
 /// Fails with kTooLarge and advice if the plan exceeds the limit, or has no pages for one context.
 Status check_plan(const MemoryPlan& plan, const Checkpoint& checkpoint,
                   const EngineOptions& options);

@@ -39,6 +39,7 @@ struct Request {
   /// Experts and weights of every token that is computed.
   bool routing = false;
 
+  bool speculate = true;   ///< if the engine does; the answer is the same either way
   std::string cache_salt;  ///< prompts share cached pages with those of the same salt only
   std::string client;      ///< clients take turns; all requests with one name are one client
   int priority = 0;        ///< higher goes first
