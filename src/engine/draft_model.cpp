@@ -38,9 +38,12 @@ class ModelDrafter final : public Drafter {
             std::max(model_.seconds_per_token_, 1e-9)};
   }
 
+  // What was missed is read a chunk at a time, so that nobody waits long for its next token.
   void draft(std::span<const int32_t> ids, size_t n_tokens, std::vector<int32_t>& tokens) override {
     tokens.clear();
-    int32_t token = read(ids.subspan(read_.size()));
+    const auto missed = ids.subspan(read_.size());
+    int32_t token = read(missed.first(std::min(missed.size(), kChunkTokens)));
+    if (read_.size() < ids.size()) return;
     while (token >= 0) {
       tokens.push_back(token);
       if (tokens.size() == n_tokens) return;
@@ -50,14 +53,8 @@ class ModelDrafter final : public Drafter {
 
  private:
   int32_t read(std::span<const int32_t> ids) {
-    int32_t token = -1;
-    while (!ids.empty()) {
-      const auto chunk = ids.first(std::min(ids.size(), kChunkTokens));
-      token = model_.read(kv_, chunk);
-      if (token < 0) return token;
-      read_.insert(read_.end(), chunk.begin(), chunk.end());
-      ids = ids.subspan(chunk.size());
-    }
+    const int32_t token = model_.read(kv_, ids);
+    if (token >= 0) read_.insert(read_.end(), ids.begin(), ids.end());
     return token;
   }
 

@@ -7,7 +7,8 @@ namespace mixtral {
 namespace {
 
 constexpr uint64_t kMemorySteps = 512;
-constexpr double kGuessedRow = 0.08;  // one row more, as a part of the step
+// One row more, as a part of a step of few rows, and of what a row of many rows takes.
+constexpr double kGuessedRow = 0.08, kGuessedShare = 0.25;
 // How fast the cost that was seen moves, and all others with it: deeper caches and a busier machine
 // make every step slower.
 constexpr double kOwnWeight = 0.2, kOtherWeight = 0.05;
@@ -42,7 +43,8 @@ double StepCosts::of(size_t n_rows) const {
   if (below == 0 && !has_above) return 1 + kGuessedRow * static_cast<double>(n_rows);
   if (below == 0) return costs_[above].seconds;
   const double low = costs_[below].seconds, n_more = static_cast<double>(n_rows - below);
-  const double guess = low * (1 + kGuessedRow * n_more);
+  const double row = std::min(kGuessedRow, kGuessedShare / static_cast<double>(below));
+  const double guess = low * (1 + row * n_more);
   if (!has_above) return guess;
   const double slope = (costs_[above].seconds - low) / static_cast<double>(above - below);
   return std::min(guess, low + slope * n_more);

@@ -308,53 +308,54 @@ TEST_F(SpeculationTest, CountsTheDraftModelInTheMemoryPlan) {
   EXPECT_LT(Engine::plan(large, *backend, options, &small).n_pages, both.n_pages);
 }
 
-// 2,000 answers of two tokens after one prompt whose repetition makes every guess the same. The
-// second token's distribution, given the first, is compared with the model's own logits.
+// Of six tokens that may come, 2,000 answers draw four each after a prompt in which every two of
+// them stand side by side, so that there is always a guess. What came after each beginning is
+// compared with the model's own distribution there.
 TEST_F(SpeculationTest, LeavesDistributionsAsTheyAre) {
-  ModelConfig tiny = small_mixtral();
-  tiny.vocab_size = 6;
-  write("tiny.gguf", tiny, 5);
-  EngineOptions options;
-  const auto engine = load(Speculation::kDraft, options, "tiny.gguf", "tiny.gguf");
-  const std::vector<int32_t> prompt = {1, 2, 3, 4, 1, 2, 3, 4, 1, 2};
-  constexpr size_t kAnswers = 2000;
-  std::map<int32_t, std::array<double, 6>> counts;  // of the third token, by the second
-  std::vector<Request> requests;
-  for (size_t i = 0; i < kAnswers; i += 40) {
-    Request request = make_request(prompt, 3);
-    request.routing = false;
-    request.sampling.temperature = 1;
-    request.sampling.seed = i;
-    request.n_answers = 40;
+  constexpr size_t kTokens = 6;
+  const auto engine = load(Speculation::kNgram);
+  std::vector<int32_t> prompt;
+  for (int32_t i = 0; i < 36; ++i) prompt.insert(prompt.end(), {i / 6, i % 6});  // every pair
+  Request request = make_request(prompt, 4);
+  request.routing = false;
+  request.sampling.temperature = 1;
+  request.n_answers = 8;
+  for (int32_t id = kTokens; id < 600; ++id) request.sampling.logit_bias.push_back({id, -1000.0f});
+  std::map<std::vector<int32_t>, std::array<double, kTokens>> counts;  // by what came before
+  for (size_t seed = 0; seed < 2000; seed += request.n_answers) {
+    request.sampling.seed = seed;
     for (const Heard& heard : ask_all(*engine, {request})) {
-      if (heard.ids[0] == 3) counts[heard.ids[1]][static_cast<size_t>(heard.ids[2])] += 1;
+      for (size_t n = 0; n < heard.ids.size(); ++n) {
+        const std::vector<int32_t> before(heard.ids.begin(),
+                                          heard.ids.begin() + static_cast<ptrdiff_t>(n));
+        counts[before].at(static_cast<size_t>(heard.ids[n])) += 1;
+      }
     }
   }
   EXPECT_GT(engine->stats().accepted_draft_tokens, 100u);
-  EXPECT_LT(engine->stats().accepted_draft_tokens, engine->stats().drafted_tokens);
+  EXPECT_GT(engine->stats().drafted_tokens, engine->stats().accepted_draft_tokens + 100);
   double chi_square = 0, n_free = 0;
-  for (const auto& [second, found] : counts) {
-    std::vector<int32_t> ids = prompt;
-    ids.insert(ids.end(), {3, second});
-    std::array<double, 6> expected{};
-    double sum = 0, n = 0;
-    ASSERT_TRUE(engine->score(ids, [&](size_t position, std::span<const float> logits) {
-      if (position + 1 < ids.size()) return Status();
-      for (size_t i = 0; i < 6; ++i) sum += expected[i] = std::exp(logits[i]);
-      return Status();
-    }));
+  for (const auto& [before, found] : counts) {
+    double n = 0, sum = 0;
     for (const double count : found) n += count;
-    for (size_t i = 0; i < 6; ++i) {
-      const double mean = n * expected[i] / sum;
-      if (mean < 1) continue;
+    if (n < 50) continue;
+    std::array<double, kTokens> weights{};
+    std::vector<int32_t> ids = request.prompt_ids;
+    ids.insert(ids.end(), before.begin(), before.end());
+    const auto weigh = [&](size_t, std::span<const float> logits) {
+      for (size_t i = 0; i < kTokens; ++i) sum += weights[i] = std::exp(logits[i]);
+      return Status();
+    };
+    ASSERT_TRUE(engine->score(ids, weigh, nullptr, ids.size() - 1));
+    for (size_t i = 0; i < kTokens; ++i) {
+      const double mean = n * weights[i] / sum;
       chi_square += (found[i] - mean) * (found[i] - mean) / mean;
-      n_free += 1;
     }
-    n_free -= 1;
+    n_free += kTokens - 1;
   }
-  // Five standard deviations above the mean; the seeds are fixed, so it never fails by chance.
-  EXPECT_GT(n_free, 5);
-  EXPECT_LT(chi_square, n_free + 5 * std::sqrt(2 * n_free));
+  // Four standard deviations above the mean. The seeds are fixed: it does not fail by chance.
+  EXPECT_GT(n_free, 50);
+  EXPECT_LT(chi_square, n_free + 4 * std::sqrt(2 * n_free));
 }
 
 TEST(NgramDrafter, FindsTheLatestOfTheLongestMatches) {
