@@ -90,7 +90,7 @@ Result<SpeculationResult> measure(Engine& engine, const Task& task, const Specul
 Status measure_speculation(const SpeculationTest& test, const ModelOptions& options,
                            const AppContext& context, std::vector<SpeculationResult>& results) {
   ModelOptions with_room = options;
-  with_room.context_len = 2048;
+  with_room.context_len = 4096;  // for the text as bytes, too
   MIXTRAL_TRY(auto engine, load_engine(with_room, context));
   MIXTRAL_TRY(need_tokenizer(engine->tokenizer()));
   for (const Task& task : make_tasks()) {
