@@ -146,10 +146,10 @@ class Generate(Case):
         self.assertNotEqual(self.answer("--raw", "Once", "--temperature", "1", "--seed", "6")["ids"], first)
 
     def test_speculation_leaves_the_answer_as_it_is(self):
-        common = ["--ids", "1,300,301,302,300,301,302,300,301", "-n", "40", "--seed", "4"]
-        expected = self.answer(*common, "--speculate", "none")["ids"]
-        self.assertEqual(self.answer(*common, "--speculate", "ngram")["ids"], expected)
-        self.assertEqual(self.answer(*common, "--draft", MODEL)["ids"], expected)
+        common = ["generate", "-m", MODEL, "--json", "--ids", "1,300,301,302,300,301,302,300,301", "-n", "40"]
+        expected = self.json_of(*common, "--speculate", "none")["ids"]
+        self.assertEqual(self.json_of(*common, "--speculate", "ngram")["ids"], expected)
+        self.assertEqual(self.json_of(*common, "--draft", MODEL)["ids"], expected)
         self.refused("generate", "-m", MODEL, "--draft", MODEL, "--speculate", "none", "Hi", names=["--draft"])
         self.refused("generate", "-m", MODEL, "--draft", "/nowhere/small.gguf", "Hi", names=["/nowhere/small.gguf"])
 
