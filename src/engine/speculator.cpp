@@ -112,7 +112,7 @@ void Speculator::take(Sequence& sequence) {
 void Speculator::add_drafts(std::span<const std::unique_ptr<Sequence>> running) {
   candidates_.clear();
   const auto streams = [](const auto& sequence) { return sequence->streams; };
-  if (!std::all_of(running.begin(), running.end(), streams)) return;
+  if (running.empty() || !std::all_of(running.begin(), running.end(), streams)) return;
   const auto speculates = [](const auto& sequence) { return sequence->request->request.speculate; };
   for (const auto& sequence : running) {
     if (speculates(sequence)) look(*sequence);
