@@ -11,6 +11,7 @@
 #include "bench_model.h"
 #include "bench_report.h"
 #include "bench_serve.h"
+#include "bench_speculation.h"
 #include "commands.h"
 #include "core/cpu_features.h"
 #include "core/progress_task.h"
@@ -33,7 +34,8 @@ struct BenchOptions {
   std::vector<double> rates = {0};
   std::vector<size_t> shared_prefixes = {0}, intruders = {0};
   size_t kv_positions = 0;
-  size_t chunk_tokens = 512, n_repeats = 3;
+  size_t chunk_tokens = 512, n_repeats = 3, n_copied = 0;
+  std::string draft;
   bool machine = false, json = false, csv = false;
 };
 
@@ -162,12 +164,13 @@ Status run_serve(const BenchOptions& options, const ModelOptions& model_options,
 }
 
 void write_results(const BenchOptions& options, const std::deque<BenchMachine>& machines,
-                   const std::vector<BenchResult>& results,
-                   const std::vector<ServeResult>& served) {
+                   const std::vector<BenchResult>& results, const std::vector<ServeResult>& served,
+                   const std::vector<SpeculationResult>& speculation) {
   if (options.json) {
     Json out = {{"machine", machine_json(machines.front())}, {"results", Json::array()}};
     for (const BenchResult& result : results) out["results"].push_back(result_json(result));
     for (const ServeResult& result : served) out["serve"].push_back(serve_json(result));
+    for (const auto& result : speculation) out["speculation"].push_back(speculation_json(result));
     if (machines.size() > 1) {
       for (const BenchMachine& machine : machines) out["machines"].push_back(machine_json(machine));
     }
@@ -179,6 +182,7 @@ void write_results(const BenchOptions& options, const std::deque<BenchMachine>& 
   for (const BenchMachine& machine : machines) out += machine_text(machine);
   if (!results.empty()) out += "\n" + results_table(results);
   if (!served.empty()) out += "\n" + serve_table(served);
+  if (!speculation.empty()) out += "\n" + speculation_text(speculation);
   write_out(out);
 }
 
@@ -186,6 +190,8 @@ Status run(BenchOptions options, const AppContext& context) {
   ModelOptions model;
   model.isa = options.isa;
   model.n_threads = 1;
+  model.speculation = "ngram";
+  model.draft = options.draft;
   MIXTRAL_TRY(make_backend(model));  // before anything is measured: is there such a set here?
   if (options.models.empty() && !options.machine) {
     MIXTRAL_TRY(const std::string path, model_path({}));
@@ -198,7 +204,7 @@ Status run(BenchOptions options, const AppContext& context) {
         ErrorCode::kBadInput,
         "--csv: the columns of --serve are not those of other tests: ask for one or the other");
   }
-  if (no_steps && serve.empty()) {
+  if (no_steps && serve.empty() && options.n_copied == 0) {
     options.prefill = {512};
     options.decode = {48};
   }
@@ -206,18 +212,24 @@ Status run(BenchOptions options, const AppContext& context) {
   for (const size_t n : options.threads) machines.push_back(measure(options, n));
   std::vector<BenchResult> results;
   std::vector<ServeResult> served;
+  std::vector<SpeculationResult> speculation;
   for (const std::string& path : options.models) {
     for (const std::string& kv_type : options.kv_types) {
       for (const BenchMachine& machine : machines) {
         model.path = path;
         model.kv_type = kv_type;
         model.n_threads = machine.n_threads;
-        MIXTRAL_TRY(run_cases(options, model, machine, context, results));
+        if (!cases_of(options).empty()) {
+          MIXTRAL_TRY(run_cases(options, model, machine, context, results));
+        }
         MIXTRAL_TRY(run_serve(options, model, serve, context, served));
+        if (options.n_copied == 0) continue;
+        MIXTRAL_TRY(measure_speculation({options.n_copied, options.n_repeats}, model, context,
+                                        speculation));
       }
     }
   }
-  write_results(options, machines, results, served);
+  write_results(options, machines, results, served, speculation);
   return {};
 }
 
@@ -266,6 +278,13 @@ void add_test_options(CLI::App& command, BenchOptions& options) {
   command.add_option("--chunk", options.chunk_tokens, "Tokens of a prompt that one step reads")
       ->check(CLI::Range(size_t{1}, kMany))
       ->capture_default_str()
+      ->group("Tests");
+  add_number_option<size_t>(
+      command, "--copy", options.n_copied,
+      "Copy a text, and write a new one, N tokens each, with and without --speculate ngram",
+      {.smallest = 2, .largest = 1024})
+      ->group("Tests");
+  command.add_option("--draft", options.draft, "With --copy: a draft model instead of ngram")
       ->group("Tests");
   command.add_option("--repeat", options.n_repeats, "Runs of each test")
       ->check(CLI::Range(1, 1000))

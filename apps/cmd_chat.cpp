@@ -135,6 +135,7 @@ void add_chat_command(CLI::App& app, AppContext& context) {
   command->add_option("--api-key", options->key, "Key for that server")->needs("--server");
   add_answer_options(*command, options->answer);
   add_compute_options(*command, options->model);
+  add_speculation_options(*command, options->model);
   add_output_options(*command, context);
   command->callback([options, &context] { context.finish(run(*options, context)); });
 }

@@ -198,6 +198,7 @@ void add_generate_command(CLI::App& app, AppContext& context) {
       "With --json: log-probabilities of the tokens and of N alternatives each", {})
       ->needs(json);
   add_compute_options(*command, options->model);
+  add_speculation_options(*command, options->model);
   add_output_options(*command, context);
   command->callback([options, command, &context] {
     options->gives_prompt = command->count("PROMPT") > 0;

@@ -77,6 +77,20 @@ void add_lora_option(CLI::App& command, ModelOptions& options) {
       ->check(not_empty);
 }
 
+void add_speculation_options(CLI::App& command, ModelOptions& options) {
+  options.speculation = "ngram";
+  auto* speculate = command.add_option("--speculate", options.speculation,
+                                       "ngram: guess from repeated text and check several tokens "
+                                       "at once while that is faster; none");
+  speculate->check(CLI::IsMember({"ngram", "none"}))->capture_default_str()->group("Computing");
+  command
+      .add_option("--draft", options.draft,
+                  "A smaller model with the same vocabulary, which guesses instead")
+      ->check(not_empty)
+      ->excludes(speculate)
+      ->group("Computing");
+}
+
 Result<std::string> model_path(const ModelOptions& options) {
   if (!options.path.empty()) return options.path;
   const std::string path = (cache_folder() / "default.gguf").string();
@@ -116,6 +130,9 @@ EngineOptions engine_options(const ModelOptions& options) {
     engine.default_adapter = "lora";
     engine.adapters = {{engine.default_adapter, options.lora}};
   }
+  if (options.speculation == "ngram") engine.speculation = Speculation::kNgram;
+  if (!options.draft.empty()) engine.speculation = Speculation::kDraft;
+  engine.draft_path = options.draft;
   return engine;
 }
 

@@ -25,8 +25,10 @@ struct ModelOptions {
   size_t n_threads = 0;
   size_t context_len = 0;
   bool exact = false;
-  std::string kv_type;  ///< empty: f16, or f32 if exact
-  std::string lora;     ///< path of an adapter; empty: none
+  std::string kv_type;               ///< empty: f16, or f32 if exact
+  std::string lora;                  ///< path of an adapter; empty: none
+  std::string speculation = "none";  ///< or "ngram"
+  std::string draft;                 ///< path of a draft model, which takes its place
 };
 
 /// -m alone, for commands that only look at a file; add_compute_options adds the rest.
@@ -42,6 +44,9 @@ void add_device_options(CLI::App& command, ModelOptions& options);
 void add_compute_options(CLI::App& command, ModelOptions& options);
 /// --lora.
 void add_lora_option(CLI::App& command, ModelOptions& options);
+
+/// --speculate, which is ngram unless it is given, and --draft.
+void add_speculation_options(CLI::App& command, ModelOptions& options);
 
 /// The path given, else that of the default model. Fails if there is none, saying how to get one.
 Result<std::string> model_path(const ModelOptions& options);

@@ -28,6 +28,8 @@ class AnswerWriter {
                std::optional<GrammarMatcher> matcher);
 
   size_t index() const { return index_; }
+  /// Tokens that may still come, at least 1 before the end.
+  size_t n_left() const { return setting_.max_tokens - n_tokens_; }
   /// The next token; end() tells whether it was the last. Fails as Sampler::sample does.
   Result<AnswerToken> next(std::span<const float> logits);
   /// How the answer ended by itself; without `seconds`.

@@ -72,6 +72,34 @@ Status check_finite(std::span<const float> logits, size_t position) {
               bad - logits.begin(), *bad, position);
 }
 
+// The checkpoint of the draft model, if there is to be one.
+Result<std::optional<Checkpoint>> open_draft(const EngineOptions& options,
+                                             const ModelConfig& target) {
+  if (options.speculation != Speculation::kDraft) return std::optional<Checkpoint>();
+  MIXTRAL_TRY(Checkpoint draft, Checkpoint::open(options.draft_path));
+  const size_t n_tokens = draft.config().vocab_size;
+  if (n_tokens == target.vocab_size) return std::optional<Checkpoint>(std::move(draft));
+  return fail(ErrorCode::kBadInput,
+              "{}: a vocabulary of {} tokens, expected the {} of the model that it guesses for",
+              options.draft_path, n_tokens, target.vocab_size);
+}
+
+Result<std::unique_ptr<Speculator>> make_speculator(const EngineOptions& options,
+                                                    const ModelConfig& config,
+                                                    const Checkpoint* draft, Backend& backend,
+                                                    size_t n_pages) {
+  if (options.speculation == Speculation::kNone) return std::unique_ptr<Speculator>();
+  std::unique_ptr<DraftModel> model;
+  if (draft != nullptr) {
+    MIXTRAL_TRY(auto transformer, Transformer::load(*draft, backend));
+    MIXTRAL_TRY(model,
+                DraftModel::create(std::move(transformer), context_of(config, options), n_pages));
+  }
+  const SchedulerLimits limits = scheduler_limits(config, options);
+  return std::make_unique<Speculator>(std::move(model), limits.max_sequences,
+                                      limits.max_draft_rows);
+}
+
 double rate(size_t count, double seconds) {
   return seconds > 0 ? static_cast<double>(count) / seconds : 0;
 }
@@ -85,6 +113,7 @@ Request make_request(std::span<const int32_t> prompt_ids, const GenerateOptions&
   request.ignore_end = options.ignore_end;
   request.strip_leading_space = options.strip_leading_space;
   request.routing = options.routing;
+  request.speculate = options.speculate;
   return request;
 }
 
@@ -118,7 +147,10 @@ Result<std::unique_ptr<Engine>> Engine::load(const std::string& path,
   MIXTRAL_TRY(Checkpoint checkpoint, Checkpoint::open(path));
   MIXTRAL_TRY(const std::vector<AdapterFile> adapter_files,
               open_adapters(options, checkpoint.config()));
-  const MemoryPlan memory = plan_memory(checkpoint, *backend, options, adapter_files);
+  MIXTRAL_TRY(const auto draft, open_draft(options, checkpoint.config()));
+  const Checkpoint* draft_checkpoint = draft ? &*draft : nullptr;
+  const MemoryPlan memory =
+      plan_memory(checkpoint, *backend, options, adapter_files, draft_checkpoint);
   auto fits = check_plan(memory, checkpoint, options);
   if (!fits) return with_context(std::move(fits).error(), path);
   MIXTRAL_TRY(std::unique_ptr<Tokenizer> tokenizer, Tokenizer::load(path));
@@ -128,7 +160,9 @@ Result<std::unique_ptr<Engine>> Engine::load(const std::string& path,
   MIXTRAL_TRY(KvPool pool, KvPool::create(layout, memory.n_pages));
   MIXTRAL_TRY(auto model, Transformer::load(checkpoint, *backend, progress));
   MIXTRAL_TRY(auto adapters, load_adapters(adapter_files, *backend, options));
-  LoadedModel loaded = {std::move(model), std::move(adapters)};
+  MIXTRAL_TRY(auto speculator,
+              make_speculator(options, config, draft_checkpoint, *backend, memory.n_pages));
+  LoadedModel loaded = {std::move(model), std::move(adapters), std::move(speculator)};
   return std::unique_ptr<Engine>(new Engine(std::move(checkpoint), std::move(backend),
                                             std::move(loaded), std::move(tokenizer),
                                             std::move(pool), options));
@@ -168,7 +202,7 @@ Engine::Engine(Checkpoint checkpoint, std::unique_ptr<Backend> backend, LoadedMo
       max_sequences_(std::max<size_t>(options.max_sequences, 1)),
       chunk_tokens_(std::min(std::max<size_t>(options.chunk_tokens, 1), context_len_)),
       loop_(std::make_unique<EngineLoop>(*model_, tokenizer_.get(), std::move(pool), options,
-                                         adapters_.rank)) {}
+                                         adapters_.rank, std::move(model.speculator))) {}
 
 Engine::~Engine() = default;
 

@@ -24,6 +24,7 @@
 namespace mixtral {
 
 class EngineLoop;
+class Speculator;
 
 struct GenerateOptions {
   SamplingOptions sampling;
@@ -32,6 +33,7 @@ struct GenerateOptions {
   bool ignore_end = false;           ///< go on after the model's end-of-answer token
   bool strip_leading_space = false;  ///< of the first piece: chat answers of SentencePiece models
   bool routing = false;              ///< collect the experts of the answer's tokens
+  bool speculate = true;             ///< if the engine does; the answer is the same either way
   /// Set it from another thread or a signal handler: the call ends soon after, kCancelled.
   const std::atomic<bool>* cancel = nullptr;
 };
@@ -70,7 +72,8 @@ class Engine {
  public:
   /// Loads checkpoint and tokenizer from `path`. Fails with kTooLarge, with the plan and advice in
   /// the message, if a memory limit is given and the plan exceeds it, or if the memory for keys and
-  /// values is less than one context takes. Loads the adapters too.
+  /// values is less than one context takes; with kBadInput if a draft model has another vocabulary.
+  /// Loads the adapters too.
   static Result<std::unique_ptr<Engine>> load(const std::string& path,
                                               std::unique_ptr<Backend> backend,
                                               const EngineOptions& options,
@@ -80,8 +83,8 @@ class Engine {
 
   /// Of the model without adapters.
   static MemoryPlan plan(const Checkpoint& checkpoint, const Backend& backend,
-                         const EngineOptions& options) {
-    return plan_memory(checkpoint, backend, options);
+                         const EngineOptions& options, const Checkpoint* draft = nullptr) {
+    return plan_memory(checkpoint, backend, options, {}, draft);
   }
 
   const Checkpoint& checkpoint() const { return checkpoint_; }
@@ -128,6 +131,7 @@ class Engine {
   struct LoadedModel {
     std::unique_ptr<Transformer> transformer;
     LoadedAdapters adapters;
+    std::unique_ptr<Speculator> speculator;
   };
   Engine(Checkpoint checkpoint, std::unique_ptr<Backend> backend, LoadedModel model,
          std::unique_ptr<Tokenizer> tokenizer, KvPool pool, const EngineOptions& options);

@@ -50,13 +50,15 @@ void add(std::atomic<T>& counter, T value) {
 }  // namespace
 
 EngineLoop::EngineLoop(const Transformer& model, const Tokenizer* tokenizer, KvPool pool,
-                       const EngineOptions& options, size_t adapter_rank)
+                       const EngineOptions& options, size_t adapter_rank,
+                       std::unique_ptr<Speculator> speculator)
     : model_(model),
       tokenizer_(tokenizer),
       context_len_(context_of(model.config(), options)),
       max_answers_(std::max<size_t>(options.max_sequences, 1) + options.max_waiting),
       pool_(std::move(pool)),
       cache_(pool_, model.config().sliding_window),
+      speculator_(std::move(speculator)),
       scheduler_(scheduler_limits(model.config(), options), pool_, cache_),
       recorder_(model, scheduler_limits(model.config(), options).max_rows) {
   const SchedulerLimits limits = scheduler_limits(model.config(), options);
@@ -195,6 +197,7 @@ void EngineLoop::end_stopped() {
 }
 
 void EngineLoop::run_step() {
+  if (speculator_ != nullptr) speculator_->add_drafts(scheduler_.running());
   const auto plan = scheduler_.plan_step();
   const auto logits = forward(plan);
   if (!logits) {
@@ -202,6 +205,9 @@ void EngineLoop::run_step() {
       end(*rows.sequence, FinishReason::kError, logits.error());
     }
     return;
+  }
+  if (speculator_ != nullptr && logit_rows_.size() == ids_.size()) {
+    speculator_->observe_step(ids_.size(), forward_seconds_);
   }
   scheduler_.step_done();
   size_t first_row = 0, first_logit_row = 0;
@@ -227,6 +233,7 @@ Result<TensorView<const float>> EngineLoop::forward(std::span<const ScheduledRow
     Sequence& sequence = *rows.sequence;
     RunningRequest& running = *sequence.request;
     if (!std::exchange(running.has_started, true)) running.started = now_;
+    add<uint64_t>(counters_.drafted, sequence.n_drafts);
     wants_hidden |= running.request.embedding && !running.prompt_is_read;
     const size_t end = sequence.kv.n_tokens(), first_position = end - rows.n_rows;
     rows_.push_back({ids_.size(), rows.n_rows, first_position, sequence.kv.view()});
@@ -260,10 +267,9 @@ void EngineLoop::use_rows(const ScheduledRows& rows, size_t first_row,
     if (!added) return end(sequence, FinishReason::kError, added.error());
   }
   if (sequence.n_uncomputed() > 0) return;  // there is more to read
-  const auto last = logits.row_span(logits.rows() - 1);
   const size_t last_row = first_row + rows.n_rows - 1;
-  if (!running.prompt_is_read) return start_answers(sequence, last_row, last);
-  write_token(sequence, last_row, last);
+  if (running.prompt_is_read) return write_tokens(sequence, last_row, logits);
+  start_answers(sequence, last_row, logits.row_span(logits.rows() - 1));
 }
 
 AnswerSetting EngineLoop::answer_setting(const Request& request) const {
@@ -323,15 +329,34 @@ void EngineLoop::start_answers(Sequence& sequence, size_t last_row, std::span<co
   for (Sequence* answer : answers) write_token(*answer, last_row, logits);
 }
 
-void EngineLoop::write_token(Sequence& sequence, size_t last_row, std::span<const float> logits) {
+// The last rows are those of the last known token and of each draft after it. What is drawn from a
+// row is the answer, as it would be without drafts; as long as it is what was drafted, the next row
+// followed the right token.
+void EngineLoop::write_tokens(Sequence& sequence, size_t last_row, TensorView<const float> logits) {
+  size_t n_after = sequence.n_drafts;
+  while (write_token(sequence, last_row - n_after, logits.row_span(logits.rows() - 1 - n_after))) {
+    n_after -= 1;
+  }
+}
+
+// True if the token was drafted and the answer goes on.
+bool EngineLoop::write_token(Sequence& sequence, size_t row, std::span<const float> logits) {
   RunningRequest& running = *sequence.request;
   auto token = sequence.answer->next(logits);
-  if (!token) return end(sequence, FinishReason::kError, std::move(token).error());
-  if (running.request.routing) token->routing = recorder_.routing(last_row);
-  sequence.ids.push_back(token->token.id);
+  if (!token) {
+    end(sequence, FinishReason::kError, std::move(token).error());
+    return false;
+  }
+  if (running.request.routing) token->routing = recorder_.routing(row);
+  const int32_t id = token->token.id;
+  if (sequence.drafts != nullptr) sequence.drafts->observe(id);
+  const bool was_drafted = sequence.add_token(id);
+  add<uint64_t>(counters_.drafts_accepted, was_drafted ? 1 : 0);
   add<uint64_t>(counters_.generated_tokens, 1);
   running.stream->push(*std::move(token), false);
-  if (sequence.answer->end()) end(sequence, sequence.answer->end()->reason);
+  if (!sequence.answer->end()) return was_drafted;
+  end(sequence, sequence.answer->end()->reason);
+  return false;
 }
 
 // Ends one answer, or, before the prompt is read, all of them.
@@ -391,6 +416,8 @@ EngineStats EngineLoop::stats() const {
     stats.answers_finished[i] = get(counters_.finished[i]);
   }
   stats.preemptions = get(counters_.preemptions);
+  stats.drafted_tokens = get(counters_.drafted);
+  stats.accepted_draft_tokens = get(counters_.drafts_accepted);
   stats.step_seconds = get(counters_.step_seconds);
   stats.overhead_seconds = get(counters_.overhead_seconds);
   stats.expert_tokens = recorder_.expert_tokens();

@@ -14,6 +14,7 @@
 #include "engine/engine_options.h"
 #include "engine/running_request.h"
 #include "engine/scheduler.h"
+#include "engine/speculator.h"
 #include "engine/stats.h"
 #include "grammar/grammar_matcher.h"
 #include "model/transformer.h"
@@ -27,9 +28,10 @@ namespace mixtral {
 class EngineLoop {
  public:
   /// `model` and `tokenizer` (which may be null) must outlive this. Adapters have `adapter_rank` at
-  /// most; 0: there are none.
+  /// most; 0: there are none. Without `speculator` answers come token by token.
   EngineLoop(const Transformer& model, const Tokenizer* tokenizer, KvPool pool,
-             const EngineOptions& options, size_t adapter_rank = 0);
+             const EngineOptions& options, size_t adapter_rank,
+             std::unique_ptr<Speculator> speculator);
   /// Answers in progress end with kCancelled.
   ~EngineLoop();
   EngineLoop(const EngineLoop&) = delete;
@@ -57,6 +59,7 @@ class EngineLoop {
     std::atomic<size_t> waiting{0}, running{0}, pages_used{0}, pages_cached{0};
     std::atomic<uint64_t> steps{0}, step_rows{0}, prompt_tokens{0}, cached_tokens{0};
     std::atomic<uint64_t> generated_tokens{0}, accepted{0}, refused{0}, preemptions{0};
+    std::atomic<uint64_t> drafted{0}, drafts_accepted{0};
     std::array<std::atomic<uint64_t>, 5> finished{};
     std::atomic<double> step_seconds{0}, overhead_seconds{0};
   };
@@ -70,7 +73,8 @@ class EngineLoop {
   void use_rows(const ScheduledRows& rows, size_t first_row, TensorView<const float> logits);
   Sequence& fork(Sequence& parent);
   void start_answers(Sequence& sequence, size_t last_row, std::span<const float> logits);
-  void write_token(Sequence& sequence, size_t last_row, std::span<const float> logits);
+  void write_tokens(Sequence& sequence, size_t last_row, TensorView<const float> logits);
+  bool write_token(Sequence& sequence, size_t row, std::span<const float> logits);
   void end(Sequence& sequence, FinishReason reason, std::optional<Error> error = {});
   void send_end(RunningRequest& request, AnswerEnd event);
   AnswerSetting answer_setting(const Request& request) const;
@@ -82,6 +86,7 @@ class EngineLoop {
   const size_t context_len_, max_answers_;
   KvPool pool_;
   PrefixCache cache_;
+  const std::unique_ptr<Speculator> speculator_;  // outlives the sequences
   Scheduler scheduler_;
   StepRecorder recorder_;
   std::unique_ptr<TokenMaskCache> token_masks_;  // from the first request with a grammar on

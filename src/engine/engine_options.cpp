@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/checked.h"
+#include "engine/draft_model.h"
 #include "model/adapter.h"
 #include "model/transformer.h"
 
@@ -16,9 +17,20 @@ constexpr size_t kMaxContext = size_t{1} << 30;
 // What the default cache has room for.
 constexpr size_t kDefaultSequences = 16, kDefaultTokens = 2048;
 
+// Guesses in a step: more of one sequence seldom all come true.
+constexpr size_t kDraftRows = 16;
+
 std::string megabytes(uint64_t bytes) { return fmt::format("{} MB", bytes / 1000000); }
 
 size_t needed_pages(const SchedulerLimits& limits) { return limits.max_sequence_pages + 1; }
+
+uint64_t weight_bytes(const Checkpoint& checkpoint, const Backend& backend) {
+  uint64_t bytes = 0;
+  for (const WeightId id : all_weights(checkpoint.config())) {
+    bytes += backend.weight_bytes(*checkpoint.source(id));
+  }
+  return bytes;
+}
 
 size_t default_pages(const ModelConfig& config, const SchedulerLimits& limits,
                      const EngineOptions& options) {
@@ -30,8 +42,8 @@ size_t default_pages(const ModelConfig& config, const SchedulerLimits& limits,
 }  // namespace
 
 uint64_t MemoryPlan::total() const {
-  const CheckedSize sum =
-      CheckedSize(weights) + CheckedSize(adapters) + CheckedSize(kv_cache) + CheckedSize(scratch);
+  const CheckedSize sum = CheckedSize(weights) + CheckedSize(adapters) + CheckedSize(kv_cache) +
+                          CheckedSize(scratch) + CheckedSize(draft);
   return sum.value().value_or(std::numeric_limits<uint64_t>::max());
 }
 
@@ -45,7 +57,8 @@ SchedulerLimits scheduler_limits(const ModelConfig& config, const EngineOptions&
   limits.max_sequences = std::max<size_t>(options.max_sequences, 1);
   // Rows of a prompt never need to be more than the context.
   const size_t chunk = std::min(std::max<size_t>(options.chunk_tokens, 1), context_len);
-  limits.max_rows = std::max(chunk, limits.max_sequences);
+  limits.max_draft_rows = options.speculation == Speculation::kNone ? 0 : kDraftRows;
+  limits.max_rows = std::max(chunk, limits.max_sequences + limits.max_draft_rows);
   limits.max_shared_rows = std::max<size_t>(options.shared_chunk_tokens, 1);
   limits.max_sequence_pages =
       pages_per_sequence(context_len, config.sliding_window, limits.max_rows);
@@ -53,7 +66,8 @@ SchedulerLimits scheduler_limits(const ModelConfig& config, const EngineOptions&
 }
 
 size_t max_logit_rows(const SchedulerLimits& limits) {
-  return limits.max_sequences + std::min(limits.max_prompt_logit_rows, limits.max_rows);
+  return limits.max_sequences + limits.max_draft_rows +
+         std::min(limits.max_prompt_logit_rows, limits.max_rows);
 }
 
 size_t largest_rank(std::span<const AdapterFile> adapters) {
@@ -63,14 +77,13 @@ size_t largest_rank(std::span<const AdapterFile> adapters) {
 }
 
 MemoryPlan plan_memory(const Checkpoint& checkpoint, const Backend& backend,
-                       const EngineOptions& options, std::span<const AdapterFile> adapters) {
+                       const EngineOptions& options, std::span<const AdapterFile> adapters,
+                       const Checkpoint* draft) {
   const ModelConfig& config = checkpoint.config();
   const SchedulerLimits limits = scheduler_limits(config, options);
   const size_t logit_rows = max_logit_rows(limits);
   MemoryPlan plan;
-  for (const WeightId id : all_weights(config)) {
-    plan.weights += backend.weight_bytes(*checkpoint.source(id));
-  }
+  plan.weights = weight_bytes(checkpoint, backend);
   for (const AdapterFile& adapter : adapters) {
     plan.adapters += Adapter::planned_bytes(adapter, backend);
   }
@@ -79,16 +92,24 @@ MemoryPlan plan_memory(const Checkpoint& checkpoint, const Backend& backend,
                  logit_rows * config.vocab_size * sizeof(float);
 
   const KvLayout layout = {backend.kv_type(), config.n_layers, config.n_kv_heads, config.head_dim};
+  const auto draft_bytes = [&](size_t n_pages) {
+    return weight_bytes(*draft, backend) +
+           DraftModel::memory_bytes(draft->config(), backend, n_pages);
+  };
+  const uint64_t page_bytes =
+      layout.page_bytes() + (draft == nullptr ? 0 : draft_bytes(1) - draft_bytes(0));
   plan.n_pages = options.kv_bytes != 0 ? options.kv_bytes / layout.page_bytes()
                                        : default_pages(config, limits, options);
+  if (draft != nullptr) plan.draft = draft_bytes(0);
   if (options.kv_bytes == 0 && options.memory_limit_bytes != 0) {
-    const uint64_t others = plan.weights + plan.adapters + plan.scratch;
+    const uint64_t others = plan.weights + plan.adapters + plan.scratch + plan.draft;
     const uint64_t limit = options.memory_limit_bytes;
-    const size_t left = limit > others ? (limit - others) / layout.page_bytes() : 0;
+    const size_t left = limit > others ? (limit - others) / page_bytes : 0;
     plan.n_pages = std::max(needed_pages(limits), std::min(plan.n_pages, left));
   }
   const CheckedSize kv_bytes = CheckedSize(plan.n_pages) * CheckedSize(layout.page_bytes());
   plan.kv_cache = kv_bytes.value().value_or(std::numeric_limits<size_t>::max());
+  if (draft != nullptr) plan.draft = draft_bytes(plan.n_pages);
   return plan;
 }
 
@@ -109,11 +130,11 @@ Status check_plan(const MemoryPlan& plan, const Checkpoint& checkpoint,
   if (options.memory_limit_bytes == 0 || plan.total() <= options.memory_limit_bytes) return {};
   return fail(ErrorCode::kTooLarge,
               "the model needs {} (weights {}, adapters {}, keys and values of {} positions {}, "
-              "scratch {}), "
-              "but {} are free: take a smaller weight type or a shorter context",
+              "scratch {}, draft model {}), but {} are free: take a smaller weight type or a "
+              "shorter context",
               megabytes(plan.total()), megabytes(plan.weights), megabytes(plan.adapters),
               plan.n_pages * kPageTokens, megabytes(plan.kv_cache), megabytes(plan.scratch),
-              megabytes(options.memory_limit_bytes));
+              megabytes(plan.draft), megabytes(options.memory_limit_bytes));
 }
 
 }  // namespace mixtral

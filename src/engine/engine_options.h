@@ -21,6 +21,13 @@ struct AdapterOption {
   std::string path;  ///< as AdapterFile::open() takes it
 };
 
+/// Where guesses come from that a step checks while it is at it; see docs/adr/0010-speculation.md.
+enum class Speculation {
+  kNone,
+  kNgram,  ///< what the sequence itself says elsewhere
+  kDraft,  ///< a smaller model
+};
+
 struct EngineOptions {
   /// Positions; 0: the model's own. More than that is allowed: whether answers stay good is the
   /// caller's risk.
@@ -38,11 +45,15 @@ struct EngineOptions {
   uint64_t memory_limit_bytes = 0;
   std::vector<AdapterOption> adapters;  ///< each name once
   std::string default_adapter;          ///< of requests that name none; empty: the model as it is
+  /// Answers are the same with and without; guesses are made only while they pay.
+  Speculation speculation = Speculation::kNone;
+  std::string draft_path;  ///< the smaller model's checkpoint, for kDraft
 };
 
 /// What a model will take, before any of it is loaded. In bytes.
 struct MemoryPlan {
   uint64_t weights = 0, adapters = 0, kv_cache = 0, scratch = 0;
+  uint64_t draft = 0;  ///< all of the draft model
   size_t n_pages = 0;  ///< of kv_cache
   /// The largest uint64_t if the sum overflows.
   uint64_t total() const;
@@ -55,9 +66,11 @@ SchedulerLimits scheduler_limits(const ModelConfig& config, const EngineOptions&
 /// Rows of logits of a step at most.
 size_t max_logit_rows(const SchedulerLimits& limits);
 
-/// `adapters` are the opened options.adapters.
+/// `adapters` are the opened options.adapters; `draft` the checkpoint at draft_path, if speculation
+/// is kDraft.
 MemoryPlan plan_memory(const Checkpoint& checkpoint, const Backend& backend,
-                       const EngineOptions& options, std::span<const AdapterFile> adapters = {});
+                       const EngineOptions& options, std::span<const AdapterFile> adapters = {},
+                       const Checkpoint* draft = nullptr);
 /// The largest rank; 0 without any.
 size_t largest_rank(std::span<const AdapterFile> adapters);
 /// Fails with kTooLarge and advice if the plan exceeds the limit, or has no pages for one context.

@@ -39,7 +39,8 @@ struct Request {
   /// Experts and weights of every token that is computed.
   bool routing = false;
 
-  std::string adapter;  ///< one of EngineOptions::adapters; empty: its default_adapter
+  bool speculate = true;  ///< if the engine does; the answer is the same either way
+  std::string adapter;    ///< one of EngineOptions::adapters; empty: its default_adapter
   /// Prompts share cached pages with those of the same salt and adapter only.
   std::string cache_salt;
   std::string client;  ///< clients take turns; all requests with one name are one client

@@ -66,6 +66,7 @@ std::unique_ptr<Sequence> Scheduler::remove(Sequence& sequence, bool good) {
   std::unique_ptr<Sequence> owned = std::move(*place);
   from.erase(place);
   if (owned->runs) n_slots_used_ -= owned->n_answers;
+  owned->drop_drafts();
   const auto computed = std::span<const int32_t>(owned->ids).first(owned->kv.n_tokens());
   if (good) {
     cache_.insert(owned->salt, computed, owned->kv);
@@ -145,6 +146,7 @@ void Scheduler::preempt_last() {
     victim->kv.truncate(victim->kv.n_tokens() - victim->n_planned);
     victim->n_planned = 0;
   }
+  victim->drop_drafts();
   const auto computed = std::span<const int32_t>(victim->ids).first(victim->kv.n_tokens());
   cache_.insert(victim->salt, computed, victim->kv);
   victim->kv.clear();
@@ -173,6 +175,9 @@ void Scheduler::plan_streams() {
   for (size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
     if (!sequence.streams) continue;
+    if (sequence.n_drafts > 0 && !make_room(sequence.kv, sequence.n_uncomputed())) {
+      sequence.drop_drafts();  // not worth anybody's pages
+    }
     const size_t n_rows = sequence.n_uncomputed();
     bool has_room = make_room(sequence.kv, n_rows);
     while (!has_room && preempt_after(sequence)) has_room = make_room(sequence.kv, n_rows);

@@ -14,9 +14,10 @@ namespace mixtral {
 
 struct SchedulerLimits {
   size_t max_sequences = 1;           ///< that run at once
-  size_t max_rows = 256;              ///< of one step, at least max_sequences
+  size_t max_rows = 256;              ///< of one step, at least max_sequences + max_draft_rows
   size_t max_shared_rows = 32;        ///< rows of prompts in a step in which others stream
   size_t max_prompt_logit_rows = 32;  ///< of one step
+  size_t max_draft_rows = 0;          ///< of one step, besides a row of each stream
   size_t max_sequence_pages = 1;      ///< that the longest sequence holds at once
 };
 
@@ -28,11 +29,12 @@ struct ScheduledRows {
 };
 
 /// Every step begins with the rows of all sequences that stream, so that long prompts do not stall
-/// them; prompts get what is left of the rows. Who waits is let in by priority, then the client
-/// that got the fewest rows, then by arrival; so do prompts take turns. When pages run out, unused
-/// ones of the prefix cache go first; then the youngest of the lowest priority loses its pages,
-/// waits, and is read again later. The oldest sequence of the highest priority always gets on, if
-/// the pool holds one whole sequence and one page more. Not thread-safe.
+/// them, drafts included as long as there are pages for them; prompts get what is left of the rows.
+/// Who waits is let in by priority, then the client that got the fewest rows, then by arrival; so
+/// do prompts take turns. When pages run out, unused ones of the prefix cache go first; then the
+/// youngest of the lowest priority loses its pages, waits, and is read again later. The oldest
+/// sequence of the highest priority always gets on, if the pool holds one whole sequence and one
+/// page more. Not thread-safe.
 class Scheduler {
  public:
   /// `pool` and `cache` must outlive this.

@@ -67,8 +67,18 @@ class Bench(Case):
         text = self.good("bench", "-q", "--machine", "--threads", "1", XDG_CACHE_HOME="/nowhere").stdout.decode()
         self.assertIn("GB/s", text)
 
+    def test_copying_tells_what_speculation_is_worth(self):
+        report = self.json_of("bench", "-q", "--json", "-m", MODEL, "--copy", "12", "--repeat", "2", "--threads", "1")
+        self.assertEqual(report["results"], [])
+        self.assertEqual([r["task"] for r in report["speculation"]], ["copy", "plain"])
+        for result in report["speculation"]:
+            self.assertGreater(result["tokens_per_second_without"], 0)
+            self.assertGreater(result["ratio"], 0)
+            self.assertLessEqual(result["accepted_draft_tokens"], result["drafted_tokens"])
+
     def test_refuses_what_makes_no_sense(self):
         self.refused("bench", "-m", MODEL, "--decode", "0", names=["--decode"])
+        self.refused("bench", "-m", MODEL, "--copy", "1", names=["--copy"])
         self.refused("bench", "-m", MODEL, "--json", "--csv", names=["--csv"])
         for bad in ("16x32", "0x1x1", "1x2x3x4", "axbxc", "1x-2x3", ""):
             self.refused("bench", "-m", MODEL, "--serve", bad, names=["--serve"])

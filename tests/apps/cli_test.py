@@ -145,6 +145,14 @@ class Generate(Case):
         self.assertEqual(self.answer("--raw", "Once", "--temperature", "1", "--seed", "5", "--threads", "3")["ids"], first)
         self.assertNotEqual(self.answer("--raw", "Once", "--temperature", "1", "--seed", "6")["ids"], first)
 
+    def test_speculation_leaves_the_answer_as_it_is(self):
+        common = ["generate", "-m", MODEL, "--json", "--ids", "1,300,301,302,300,301,302,300,301", "-n", "40"]
+        expected = self.json_of(*common, "--speculate", "none")["ids"]
+        self.assertEqual(self.json_of(*common, "--speculate", "ngram")["ids"], expected)
+        self.assertEqual(self.json_of(*common, "--draft", MODEL)["ids"], expected)
+        self.refused("generate", "-m", MODEL, "--draft", MODEL, "--speculate", "none", "Hi", names=["--draft"])
+        self.refused("generate", "-m", MODEL, "--draft", "/nowhere/small.gguf", "Hi", names=["/nowhere/small.gguf"])
+
     def test_logprobs(self):
         answer = self.answer("--ids", "1,300", "--greedy", "--logprobs", "3")
         self.assertEqual(len(answer["logprobs"]), len(answer["ids"]))

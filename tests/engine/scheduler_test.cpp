@@ -18,6 +18,7 @@ constexpr KvLayout kLayout = {KvType::kF32, 1, 1, 4};
 struct Setting {
   SchedulerLimits limits;
   size_t context_len = 512, sliding_window = 0, n_pages = 9;
+  bool drafts = false;  // some right, some wrong, as many as the limits allow
 };
 
 float& key(const KvSequence& kv, size_t p) {
@@ -61,6 +62,7 @@ class Simulation {
 
   // One step; whoever is at its end leaves, and its tokens are in finished().
   std::vector<ScheduledRows> step() {
+    if (setting_.drafts) add_drafts();
     const auto planned = scheduler_.plan_step();
     std::vector<ScheduledRows> plan(planned.begin(), planned.end());
     size_t n_rows = 0;
@@ -73,9 +75,8 @@ class Simulation {
     for (const ScheduledRows& rows : plan) {
       Sequence& sequence = *rows.sequence;
       if (sequence.n_uncomputed() > 0) continue;
-      EXPECT_GE(rows.n_logit_rows, 1u);
-      sequence.ids.push_back(next_token(sequence.ids));
-      if (sequence.ids.size() >= ends_.at(sequence.order)) end(sequence);
+      EXPECT_GE(rows.n_logit_rows, 1 + sequence.n_drafts);
+      if (write(sequence)) end(sequence);
     }
     check_pages();
     return plan;
@@ -123,6 +124,33 @@ class Simulation {
   }
 
  private:
+  void add_drafts() {
+    size_t n_left = setting_.limits.max_draft_rows;
+    for (const auto& sequence : scheduler_.running()) {
+      const size_t n_to_end = ends_.at(sequence->order) - sequence->ids.size();
+      if (!sequence->streams || n_to_end == 0) continue;
+      const size_t n = rng_.below(std::min(n_left, n_to_end - 1) + 1);
+      for (size_t i = 0; i < n; ++i) {
+        const int32_t right = next_token(sequence->ids);
+        sequence->ids.push_back(rng_.below(4) == 0 ? right ^ 1 : right);
+      }
+      sequence->n_drafts = n;
+      n_left -= n;
+    }
+  }
+
+  // The tokens that the step brought; true if that is all.
+  bool write(Sequence& sequence) {
+    for (bool was_drafted = true; was_drafted;) {
+      const size_t n_known = sequence.ids.size() - sequence.n_drafts;
+      const std::vector<int32_t> known(sequence.ids.begin(),
+                                       sequence.ids.begin() + static_cast<ptrdiff_t>(n_known));
+      was_drafted = sequence.add_token(next_token(known));
+      if (n_known + 1 >= ends_.at(sequence.order)) return true;
+    }
+    return false;
+  }
+
   // What rows of a real step would do: write their keys, look at all before.
   void compute(const Sequence& sequence, size_t n_rows) {
     const KvSequence& kv = sequence.kv;
@@ -139,6 +167,7 @@ class Simulation {
   PrefixCache cache_;
   Scheduler scheduler_;
   uint64_t n_added_ = 0;
+  Rng rng_{23};
   std::map<uint64_t, size_t> ends_;
   std::vector<std::pair<uint64_t, std::vector<int32_t>>> finished_;
 };
@@ -214,6 +243,15 @@ TEST(Scheduler, AccountsForEveryPageInALargePool) {
 TEST(Scheduler, AccountsForEveryPageWithASlidingWindow) {
   for (const size_t window : {1, 30, 64, 100}) {
     for (uint64_t seed = 0; seed < 5; ++seed) run_random(tight(0, window), seed);
+  }
+}
+
+TEST(Scheduler, AccountsForEveryPageWithDrafts) {
+  for (const size_t window : {0, 1, 64, 100}) {
+    Setting setting = tight(8, window);
+    setting.drafts = true;
+    setting.limits.max_draft_rows = 16;
+    for (uint64_t seed = 0; seed < 10; ++seed) run_random(setting, seed);
   }
 }
 

@@ -18,6 +18,8 @@ class WrappedBackend final : public Backend {
   int32_t poisoned_id = -1;
   /// Called on the engine's thread at the beginning of each step, with its number of rows.
   std::function<void(size_t n_rows)> on_step;
+  /// The same, with the embeddings of the model that the step is of.
+  std::function<void(const Weight& table)> on_step_of;
 
   std::string name() const override { return inner_->name(); }
   std::string description() const override { return inner_->description(); }
@@ -36,6 +38,7 @@ class WrappedBackend final : public Backend {
   void embed(Arena& arena, const Weight& table, std::span<const int32_t> token_ids,
              TensorView<float> x) override {
     if (on_step) on_step(token_ids.size());
+    if (on_step_of) on_step_of(table);
     inner_->embed(arena, table, token_ids, x);
     for (size_t row = 0; row < token_ids.size(); ++row) {
       if (token_ids[row] != poisoned_id) continue;
