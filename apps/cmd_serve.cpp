@@ -202,6 +202,10 @@ void add_answering_options(CLI::App& command, Options& options) {
       .add_flag("--completions-force-bos", options.api.force_bos,
                 "Completions of token ids: begin with a BOS that is not shown")
       ->group("Answering");
+  command
+      .add_flag("--tool-emulation", options.api.tool_emulation,
+                "Tools for a model that was not trained to call any")
+      ->group("Answering");
   add_shown_number_option<double>(command, "--temperature", options.api.chat_temperature,
                                   "Of chat answers whose request says nothing",
                                   {.smallest = 0, .largest = 2})

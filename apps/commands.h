@@ -27,5 +27,8 @@ void add_make_model_command(CLI::App& app, AppContext& context);
 void add_bench_command(CLI::App& app, AppContext& context);
 void add_serve_command(CLI::App& app, AppContext& context);
 void add_load_test_command(CLI::App& app, AppContext& context);
+// These tell of all commands of `app`, so of those that are added after them too.
+void add_completion_command(CLI::App& app, AppContext& context);
+void add_man_command(CLI::App& app, AppContext& context);
 
 }  // namespace mixtral

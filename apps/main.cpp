@@ -73,6 +73,8 @@ int run(int argc, char** argv) {
   mixtral::add_make_model_command(app, context);
   mixtral::add_bench_command(app, context);
   mixtral::add_load_test_command(app, context);
+  mixtral::add_completion_command(app, context);
+  mixtral::add_man_command(app, context);
   std::vector<std::string> arguments = arguments_of(argc, argv);
   if (const auto word = unknown_word(app, arguments)) {
     fmt::print(stderr, "mixtral: no command {} (mixtral --help lists them)\n",

@@ -12,6 +12,12 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/src/ DESTINATION ${CMAKE_INSTALL_INCLUDE
 if(TARGET mixtral_cli)
   install(TARGETS mixtral_cli)
 endif()
+if(TARGET mixtral_pages)
+  set(pages ${PROJECT_BINARY_DIR}/pages)
+  install(DIRECTORY ${pages}/man1 DESTINATION ${CMAKE_INSTALL_MANDIR})
+  install(FILES ${pages}/mixtral DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+  install(FILES ${pages}/_mixtral DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+endif()
 
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/mixtralConfig.cmake.in
   ${PROJECT_BINARY_DIR}/mixtralConfig.cmake INSTALL_DESTINATION ${package_folder})

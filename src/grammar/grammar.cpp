@@ -57,4 +57,14 @@ Result<Grammar::Pointer> Grammar::gbnf(std::string_view text) {
   return finished(std::move(rules), root, fmt::format("gbnf {}", text));
 }
 
+Result<Grammar::Pointer> Grammar::tool_calls(const ToolCallForm& form) {
+  GrammarRules rules;
+  MIXTRAL_TRY(const NodeId root, tool_call_rules(form, rules));
+  std::string key = fmt::format("tool_calls {} {} {} {}", form.max_calls, form.or_text,
+                                form.marker.size(), form.marker);
+  for (const auto& [name, parameters] : form.functions)
+    key += fmt::format(" {} {} {} {}", name.size(), name, parameters.size(), parameters);
+  return finished(std::move(rules), root, std::move(key));
+}
+
 }  // namespace mixtral

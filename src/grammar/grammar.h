@@ -8,6 +8,7 @@
 
 #include "core/result.h"
 #include "grammar/grammar_rules.h"
+#include "grammar/tool_calls.h"
 
 namespace mixtral {
 
@@ -27,6 +28,8 @@ class Grammar {
   static Result<Pointer> choice(std::span<const std::string> texts);
   /// llama.cpp's notation; the rule `root`.
   static Result<Pointer> gbnf(std::string_view text);
+  /// Calls of functions, or text.
+  static Result<Pointer> tool_calls(const ToolCallForm& form);
 
   const GrammarRules& rules() const { return rules_; }
   /// Two grammars with the same key are the same.

@@ -170,18 +170,34 @@ void read_stream(Fields& fields, AnswerFields& answer) {
   if (!inner.good()) fields.refuse(inner.status().error());
 }
 
+// Clients of vLLM say how many alternatives; Mistral's say true, and the number in a second field.
+void read_prompt_logprobs(Fields& fields, AnswerFields& answer) {
+  const auto top = fields.integer("top_prompt_logprobs", 0, kMaxLogprobs);
+  const Json* wanted = fields.find("prompt_logprobs");
+  const bool is_flag = wanted != nullptr && wanted->is_boolean();
+  if (top && !(is_flag && *wanted == true)) {
+    return fields.refuse("top_prompt_logprobs",
+                         "top_prompt_logprobs: only together with \"prompt_logprobs\": true");
+  }
+  if (wanted == nullptr || *wanted == false) return;
+  if (answer.stream)
+    return fields.refuse("prompt_logprobs", "prompt_logprobs: not together with \"stream\": true");
+  const auto n = is_flag ? top : fields.integer("prompt_logprobs", 0, kMaxLogprobs);
+  answer.request.n_prompt_logprobs = static_cast<size_t>(n.value_or(0));
+}
+
 // Known to clients, without an effect on what is answered here.
 void ignore_harmless(Fields& fields) {
   fields.ignore({"user", "metadata", "store", "service_tier", "prompt_cache_key",
                  "prompt_cache_retention", "safety_identifier", "verbosity", "prediction",
                  "skip_special_tokens", "cache_prompt", "id_slot", "timings_per_token",
-                 "return_progress", "include_stop_str_in_output", "parallel_tool_calls"});
+                 "return_progress", "include_stop_str_in_output"});
 }
 
 // Fields that would change the answer, if they were supported.
 void refuse_unsupported(Fields& fields) {
   for (const char* name : {"audio", "web_search_options", "guardrails", "moderation",
-                           "prompt_logprobs", "chat_template", "chat_template_kwargs"}) {
+                           "chat_template", "chat_template_kwargs"}) {
     const Json* value = fields.find(name);
     if (value == nullptr || *value == false || *value == Json::array()) continue;
     fields.refuse(name, "{} is not supported", name);
@@ -206,6 +222,7 @@ AnswerFields read_answer_fields(Fields& fields, const ApiContext& context, const
   read_lengths(fields, context, defaults, request);
   read_stops(fields, context, request);
   read_stream(fields, answer);
+  read_prompt_logprobs(fields, answer);
   read_routing(fields, context, answer);
   read_response_grammar(fields, request);
   request.priority = static_cast<int>(fields.integer("priority", -1000, 1000).value_or(0));

@@ -43,13 +43,17 @@ class AnswerShape {
   virtual ~AnswerShape() = default;
   /// What a choice begins with, before any token: an assistant's prefix, an echoed prompt.
   virtual std::string opening_text(size_t choice) const = 0;
-  /// The tokens of an echoed prompt have come.
+  /// A prompt is read; with its log-probabilities, if they are asked for.
   virtual void on_prompt(size_t prompt, const PromptRead& read) = 0;
   /// The first event of a choice; null if there is none of its own.
   virtual Json opening_chunk(size_t choice) const = 0;
-  /// A choice in an event, and in a whole answer.
-  virtual Json chunk(const AnswerPart& part) = 0;
+  /// A choice in events: none if there is nothing to tell yet, at least one of a part without text
+  /// and of one with an end.
+  virtual std::vector<Json> chunks(const AnswerPart& part) = 0;
+  /// A choice in a whole answer.
   virtual Json whole(const AnswerPart& part) = 0;
+  /// Members that whole answers have beside their choices.
+  virtual void add_members(Json&) {}
 };
 
 /// "stop", "length"
@@ -62,6 +66,9 @@ struct AnswerPlan {
   AnswerHead head;           ///< of whole answers
   std::string chunk_object;  ///< "object" of events
   bool wants_logprobs = false;
+  /// So many of each prompt's answers are shown, those whose tokens are most probable on average;
+  /// 0: all. Takes log-probabilities, and no stream.
+  size_t n_shown = 0;
   bool strip_leading_space = false;
 };
 

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "server/answer_shape.h"
@@ -22,6 +24,8 @@ struct Choice {
   std::string text;                // of whole answers
   std::vector<ShownToken> tokens;  // of whole answers
   std::optional<AnswerEnd> end;
+  double sum_logprob = 0;
+  size_t n_tokens = 0;
   std::optional<Clock::time_point> last_token;
   std::vector<RoutedToken> routed;
 };
@@ -51,6 +55,8 @@ class SinkBase : public AnswerSink {
     Choice& choice = choices_[index];
     time_token(choice);
     choice.n_text_bytes += token.text.size();
+    choice.sum_logprob += token.token.logprob;
+    ++choice.n_tokens;
     if (plan_.fields.wants_routing) add_routing(choice, token);
     if (plan_.wants_logprobs) choice.queue.push(std::move(token.token));
     if (token.text.empty()) return;
@@ -164,18 +170,41 @@ class WholeAnswer : public SinkBase {
   void complete() override {
     Json body = plan_.head.json();
     Json& list = body["choices"] = Json::array();
-    for (size_t i = 0; i < choices_.size(); ++i) {
+    for (const size_t i : shown()) {
       Choice& choice = choices_[i];
       AnswerPart part;
       part.choice = i;
       part.text = shape_->opening_text(i) + choice.text;
       part.tokens = std::move(choice.tokens);
       part.end = &*choice.end;
-      list.push_back(shape_->whole(part));
+      Json json = shape_->whole(part);
+      json["index"] = list.size();
+      list.push_back(std::move(json));
     }
     body["usage"] = usage_.json();
+    shape_->add_members(body);
     if (!routing_.is_null()) body["routing"] = std::move(routing_);
     exchange_->send(json_response(body));
+  }
+
+  // The choices that the client sees; of each prompt the best first, if not all.
+  std::vector<size_t> shown() const {
+    const auto mean = [&](size_t i) {
+      const Choice& choice = choices_[i];
+      return choice.sum_logprob / static_cast<double>(std::max<size_t>(choice.n_tokens, 1));
+    };
+    std::vector<size_t> all;
+    for (size_t first = 0; first < choices_.size(); first += n_answers()) {
+      std::vector<size_t> of_prompt(n_answers());
+      std::iota(of_prompt.begin(), of_prompt.end(), first);
+      if (plan_.n_shown > 0) {
+        std::stable_sort(of_prompt.begin(), of_prompt.end(),
+                         [&](size_t a, size_t b) { return mean(a) > mean(b); });
+        of_prompt.resize(plan_.n_shown);
+      }
+      all.insert(all.end(), of_prompt.begin(), of_prompt.end());
+    }
+    return all;
   }
 };
 
@@ -194,7 +223,7 @@ class StreamedAnswer : public SinkBase {
   }
 
   void fail(const ApiError& error) override {
-    Json choice = shape_->chunk({});
+    Json choice = shape_->chunks({}).front();
     choice["finish_reason"] = "error";
     Json body = body_of(std::move(choice), nullptr);
     body["error"] = error_json(error);
@@ -209,7 +238,7 @@ class StreamedAnswer : public SinkBase {
       AnswerPart part;
       part.choice = i;
       part.text = shape_->opening_text(i);
-      if (!part.text.empty()) send(shape_->chunk(part), nullptr);
+      if (!part.text.empty()) send_all(shape_->chunks(part), nullptr);
     }
   }
 
@@ -218,13 +247,13 @@ class StreamedAnswer : public SinkBase {
     if (last && (!part.text.empty() || !part.tokens.empty())) {
       AnswerPart text = part;
       text.end = nullptr;
-      send(shape_->chunk(text), nullptr);
+      send_all(shape_->chunks(text), nullptr);
       part.text.clear();
       part.tokens.clear();
     }
     if (last) ++n_ended_;
     const bool with_usage = n_ended_ == choices_.size() && !plan_.fields.include_usage;
-    send(shape_->chunk(part), with_usage ? usage_.json() : Json(nullptr));
+    send_all(shape_->chunks(part), with_usage ? usage_.json() : Json(nullptr));
   }
 
   void complete() override {
@@ -244,6 +273,12 @@ class StreamedAnswer : public SinkBase {
     body["choices"].push_back(std::move(choice));
     if (plan_.fields.include_usage || !usage.is_null()) body["usage"] = std::move(usage);
     return body;
+  }
+
+  // The usage goes with the last.
+  void send_all(std::vector<Json> choices, const Json& usage) {
+    for (Json& choice : choices)
+      send(std::move(choice), &choice == &choices.back() ? usage : Json(nullptr));
   }
 
   void send(Json choice, Json usage) {

@@ -25,8 +25,9 @@ struct ApiOptions {
   bool open_metrics = false;      ///< /metrics without a key
   bool accept_any_model = false;  ///< whatever name a request asks for
   bool strict = false;            ///< unknown fields are errors
-  bool force_bos = false;  ///< completions of ids: a BOS that is not shown, if they have none
-  bool page = true;        ///< the web page at /
+  bool force_bos = false;       ///< completions of ids: a BOS that is not shown, if they have none
+  bool page = true;             ///< the web page at /
+  bool tool_emulation = false;  ///< tools are described in the prompt, calls read from answers
   double chat_temperature = 0.7;  ///< if the request says nothing
   double completion_temperature = 1.0;
   size_t max_answers = 16;    ///< n

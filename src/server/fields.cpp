@@ -13,6 +13,15 @@ std::string_view kind_of(const Json& value) {
   return value.is_array() ? "an array" : "an object";
 }
 
+bool is_client_name(std::string_view name) {
+  constexpr size_t kMaxSize = 64;
+  const auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-';
+  };
+  return !name.empty() && name.size() <= kMaxSize && std::all_of(name.begin(), name.end(), fits);
+}
+
 std::optional<int64_t> whole_number(const Json& value) {
   if (value.is_number_unsigned()) {
     const auto number = value.get<uint64_t>();

@@ -59,6 +59,8 @@ class Fields {
 
 /// What a JSON value is, for messages: "a string", "null".
 std::string_view kind_of(const Json& value);
+/// Whether it may name a function or a schema: 1 to 64 of a-z A-Z 0-9 _ -.
+bool is_client_name(std::string_view name);
 /// The value as a whole number, if it is one: 16 or 16.0.
 std::optional<int64_t> whole_number(const Json& value);
 

@@ -8,19 +8,64 @@
 namespace mixtral {
 namespace {
 
+struct ChatShapeOptions {
+  std::string prefix;
+  bool with_logprobs = false;
+  size_t n_answers = 1;
+  bool with_tools = false;  ///< answers may be calls
+  bool with_prompt_logprobs = false;
+};
+
 class ChatShape : public AnswerShape {
  public:
-  ChatShape(const Tokenizer& tokenizer, std::string prefix, bool with_logprobs)
-      : tokenizer_(tokenizer), prefix_(std::move(prefix)), with_logprobs_(with_logprobs) {}
+  ChatShape(const Tokenizer& tokenizer, ChatShapeOptions options)
+      : tokenizer_(tokenizer), options_(std::move(options)), held_(options_.n_answers) {}
 
-  std::string opening_text(size_t) const override { return prefix_; }
-  void on_prompt(size_t, const PromptRead&) override {}
+  std::string opening_text(size_t) const override { return options_.prefix; }
+
+  void on_prompt(size_t, const PromptRead& read) override {
+    if (options_.with_prompt_logprobs)
+      prompt_logprobs_ = prompt_logprobs_json(tokenizer_, read.logprobs, false);
+  }
 
   Json opening_chunk(size_t choice) const override {
     return chunk_json(choice, {{"role", "assistant"}, {"content", ""}}, nullptr, nullptr);
   }
 
-  Json chunk(const AnswerPart& part) override {
+  std::vector<Json> chunks(const AnswerPart& part) override {
+    if (options_.with_tools) return chunks_with_tools(part);
+    return {text_chunk(part)};
+  }
+
+  Json whole(const AnswerPart& part) override {
+    const auto calls = calls_of(part.text, *part.end);
+    const bool with_logprobs = options_.with_logprobs && !calls;
+    return {{"index", part.choice},
+            {"message",
+             {{"role", "assistant"},
+              {"content", calls ? Json(nullptr) : Json(part.text)},
+              {"refusal", nullptr},
+              {"tool_calls", calls ? tool_calls_json(*calls) : Json(nullptr)}}},
+            {"logprobs", with_logprobs ? logprobs(part.tokens) : Json(nullptr)},
+            {"finish_reason", calls ? Json(kToolCalls) : Json(finish_reason_of(*part.end))},
+            {"stop_reason", stop_reason(*part.end)}};
+  }
+
+  void add_members(Json& body) override {
+    if (options_.with_prompt_logprobs) body["prompt_logprobs"] = std::move(prompt_logprobs_);
+  }
+
+ private:
+  static constexpr const char* kToolCalls = "tool_calls";
+
+  static Json chunk_json(size_t choice, Json delta, Json logprobs, Json reason) {
+    return {{"index", choice},
+            {"delta", std::move(delta)},
+            {"logprobs", std::move(logprobs)},
+            {"finish_reason", std::move(reason)}};
+  }
+
+  Json text_chunk(const AnswerPart& part) const {
     const Json reason = part.end == nullptr ? Json(nullptr) : Json(finish_reason_of(*part.end));
     Json json = chunk_json(part.choice, {{"content", part.text}},
                            part.tokens.empty() ? Json(nullptr) : logprobs(part.tokens), reason);
@@ -28,24 +73,30 @@ class ChatShape : public AnswerShape {
     return json;
   }
 
-  Json whole(const AnswerPart& part) override {
-    return {{"index", part.choice},
-            {"message",
-             {{"role", "assistant"},
-              {"content", part.text},
-              {"refusal", nullptr},
-              {"tool_calls", nullptr}}},
-            {"logprobs", with_logprobs_ ? logprobs(part.tokens) : Json(nullptr)},
-            {"finish_reason", finish_reason_of(*part.end)},
-            {"stop_reason", stop_reason(*part.end)}};
+  // Text waits while it may be, or is, a list of calls, which clients want in one piece and before
+  // the end.
+  std::vector<Json> chunks_with_tools(const AnswerPart& part) {
+    Held& held = held_[part.choice];
+    if (held.is_text || (part.text.empty() && part.end == nullptr)) return {text_chunk(part)};
+    held.text += part.text;
+    held.tokens.insert(held.tokens.end(), part.tokens.begin(), part.tokens.end());
+    const bool may_be_calls = kToolMarker.starts_with(held.text.substr(0, kToolMarker.size()));
+    if (part.end == nullptr && may_be_calls) return {};
+    if (part.end != nullptr) {
+      if (const auto calls = calls_of(held.text, *part.end)) {
+        Json end = chunk_json(part.choice, {{"content", ""}}, nullptr, kToolCalls);
+        end["stop_reason"] = stop_reason(*part.end);
+        const Json delta = {{"content", ""}, {"tool_calls", tool_calls_json(*calls)}};
+        return {chunk_json(part.choice, delta, nullptr, nullptr), std::move(end)};
+      }
+    }
+    held.is_text = true;
+    return {text_chunk({part.choice, std::move(held.text), std::move(held.tokens), part.end})};
   }
 
- private:
-  static Json chunk_json(size_t choice, Json delta, Json logprobs, Json reason) {
-    return {{"index", choice},
-            {"delta", std::move(delta)},
-            {"logprobs", std::move(logprobs)},
-            {"finish_reason", std::move(reason)}};
+  std::optional<std::vector<ToolCall>> calls_of(std::string_view text, const AnswerEnd& end) const {
+    if (!options_.with_tools || end.reason != FinishReason::kStop) return std::nullopt;
+    return parse_tool_calls(text);
   }
 
   Json logprobs(const std::vector<ShownToken>& tokens) const {
@@ -57,8 +108,14 @@ class ChatShape : public AnswerShape {
   }
 
   const Tokenizer& tokenizer_;
-  std::string prefix_;
-  bool with_logprobs_;
+  ChatShapeOptions options_;
+  struct Held {
+    std::string text;
+    std::vector<ShownToken> tokens;
+    bool is_text = false;  // no calls: nothing waits any more
+  };
+  std::vector<Held> held_;  // of each choice
+  Json prompt_logprobs_;
 };
 
 void read_chat_logprobs(Fields& fields, AnswerPlan& plan) {
@@ -75,11 +132,12 @@ void read_chat_logprobs(Fields& fields, AnswerPlan& plan) {
 ApiStatus handle_chat(ApiContext& context, Call& call) {
   Fields fields(call.body);
   check_model(fields, context);
-  const ChatInput input = read_chat_input(fields);
+  const ChatInput input = read_chat_input(fields, context.options);
   AnswerPlan plan;
   plan.fields =
       read_answer_fields(fields, context, call, {context.options.chat_temperature, std::nullopt});
   read_chat_logprobs(fields, plan);
+  require_tool_form(fields, input.tools, plan.fields.request);
   MIXTRAL_TRY(finish_fields(fields, context));
   MIXTRAL_TRY(RenderedChat chat, render_chat(context, input));
   MIXTRAL_TRY(check_prompt_length(chat.ids.size(), context));
@@ -90,8 +148,10 @@ ApiStatus handle_chat(ApiContext& context, Call& call) {
   Request request = plan.fields.request;
   request.prompt_ids = std::move(chat.ids);
   request.strip_leading_space = chat.strip_leading_space;
-  auto shape =
-      std::make_unique<ChatShape>(*context.model.tokenizer, input.prefix, plan.wants_logprobs);
+  auto shape = std::make_unique<ChatShape>(
+      *context.model.tokenizer,
+      ChatShapeOptions{input.prefix, plan.wants_logprobs, request.n_answers,
+                       !input.tools.tools.empty(), request.n_prompt_logprobs.has_value()});
   auto sink = make_answer_sink(context, call.exchange, std::move(plan), 1, std::move(shape));
   return Job::start(context, call.exchange, {std::move(request)}, std::move(sink));
 }
@@ -114,7 +174,9 @@ ApiStatus handle_fim(ApiContext& context, Call& call) {
   Request request = plan.fields.request;
   request.prompt_ids = encode_prompt(*context.model.tokenizer, *prompt, true);
   MIXTRAL_TRY(check_prompt_length(request.prompt_ids.size(), context));
-  auto shape = std::make_unique<ChatShape>(*context.model.tokenizer, "", false);
+  ChatShapeOptions options;
+  options.with_prompt_logprobs = request.n_prompt_logprobs.has_value();
+  auto shape = std::make_unique<ChatShape>(*context.model.tokenizer, std::move(options));
   auto sink = make_answer_sink(context, call.exchange, std::move(plan), 1, std::move(shape));
   return Job::start(context, call.exchange, {std::move(request)}, std::move(sink));
 }

@@ -14,13 +14,19 @@ struct Echo {
   bool hides_bos = false;  ///< the first token of every prompt is not the client's
 };
 
+// Log-probabilities: of answers, and of echoed prompts; of prompts apart from the text.
+struct Wanted {
+  bool logprobs = false, prompt_logprobs = false;
+};
+
 class CompletionShape : public AnswerShape {
  public:
   CompletionShape(const Tokenizer& tokenizer, const std::vector<GivenPrompt>& prompts,
-                  size_t n_answers, bool with_logprobs, Echo echo)
-      : tokenizer_(tokenizer), n_answers_(n_answers), with_logprobs_(with_logprobs), echo_(echo) {
+                  size_t n_answers, Wanted wants, Echo echo)
+      : tokenizer_(tokenizer), n_answers_(n_answers), wants_(wants), echo_(echo) {
     for (const GivenPrompt& prompt : prompts)
       texts_.push_back(prompt.is_text ? prompt.text : tokenizer.decode(prompt.ids));
+    prompt_logprobs_.resize(prompts.size());
     logprobs_.assign(prompts.size() * n_answers, LegacyLogprobs(tokenizer));
   }
 
@@ -29,7 +35,13 @@ class CompletionShape : public AnswerShape {
   }
 
   void on_prompt(size_t prompt, const PromptRead& read) override {
-    if (!with_logprobs_ || !echo_.wanted) return;
+    if (wants_.prompt_logprobs) {
+      const std::span<const SampledToken> tokens(read.logprobs);
+      const bool hides_first = echo_.hides_bos && !tokens.empty();
+      prompt_logprobs_[prompt] =
+          prompt_logprobs_json(tokenizer_, tokens.subspan(hides_first ? 1 : 0), hides_first);
+    }
+    if (!wants_.logprobs || !echo_.wanted) return;
     bool may_strip = tokenizer_.adds_space_prefix();
     for (size_t i = 0; i < read.logprobs.size(); ++i) {
       const ShownToken shown = shown_token(tokenizer_, read.logprobs[i], may_strip);
@@ -42,15 +54,20 @@ class CompletionShape : public AnswerShape {
 
   Json opening_chunk(size_t) const override { return nullptr; }
 
-  Json chunk(const AnswerPart& part) override { return choice_json(part); }
-  Json whole(const AnswerPart& part) override { return choice_json(part); }
+  std::vector<Json> chunks(const AnswerPart& part) override { return {choice_json(part)}; }
+  Json whole(const AnswerPart& part) override {
+    Json json = choice_json(part);
+    if (wants_.prompt_logprobs)
+      json["prompt_logprobs"] = prompt_logprobs_[part.choice / n_answers_];
+    return json;
+  }
 
  private:
   Json choice_json(const AnswerPart& part) {
     Json json = {{"index", part.choice}, {"text", part.text}, {"logprobs", nullptr}};
     json["finish_reason"] = part.end == nullptr ? Json(nullptr) : Json(finish_reason_of(*part.end));
     if (part.end != nullptr) json["stop_reason"] = stop_reason(*part.end);
-    if (!with_logprobs_) return json;
+    if (!wants_.logprobs) return json;
     LegacyLogprobs& logprobs = logprobs_[part.choice];
     for (const ShownToken& token : part.tokens) logprobs.add(token, true);
     if (!logprobs.empty()) json["logprobs"] = logprobs.take();
@@ -60,28 +77,46 @@ class CompletionShape : public AnswerShape {
   const Tokenizer& tokenizer_;
   std::vector<std::string> texts_;  // of the prompts
   size_t n_answers_;
-  bool with_logprobs_;
+  Wanted wants_;
   Echo echo_;
   std::vector<LegacyLogprobs> logprobs_;  // of each choice
+  std::vector<Json> prompt_logprobs_;     // of each prompt
 };
 
-// Fields that only this endpoint has, and what they do not go together with.
-void read_completion_fields(Fields& fields, AnswerPlan& plan, Echo& echo) {
+// More answers than are shown: those of the highest mean log-probability are.
+void read_best_of(Fields& fields, AnswerPlan& plan, size_t max_answers) {
   Request& request = plan.fields.request;
+  const auto best_of = fields.integer("best_of", 1, static_cast<int64_t>(max_answers));
+  if (!best_of || static_cast<size_t>(*best_of) == request.n_answers) return;
+  const auto n_answers = static_cast<size_t>(*best_of);
+  if (n_answers < request.n_answers)
+    fields.refuse("best_of", "best_of is {}, expected at least n, {}", n_answers,
+                  request.n_answers);
+  if (plan.fields.stream || plan.fields.wants_routing)
+    fields.refuse("best_of", "best_of: not together with a stream or routing");
+  plan.n_shown = std::exchange(request.n_answers, n_answers);
+  if (!request.sampling.n_logprobs) request.sampling.n_logprobs = 0;
+}
+
+// Fields that only this endpoint has, and what they do not go together with.
+Wanted read_completion_fields(Fields& fields, AnswerPlan& plan, Echo& echo, size_t max_answers) {
+  Request& request = plan.fields.request;
+  Wanted wants;
+  wants.prompt_logprobs = request.n_prompt_logprobs.has_value();
   echo.wanted = fields.boolean("echo", false);
   const auto logprobs = fields.integer("logprobs", 0, kMaxLogprobs);
   if (logprobs) {
-    plan.wants_logprobs = true;
-    request.sampling.n_logprobs = static_cast<size_t>(*logprobs);
-    if (echo.wanted) request.n_prompt_logprobs = static_cast<size_t>(*logprobs);
+    const auto n_top = static_cast<size_t>(*logprobs);
+    plan.wants_logprobs = wants.logprobs = true;
+    request.sampling.n_logprobs = n_top;
+    if (echo.wanted && request.n_prompt_logprobs.value_or(n_top) != n_top)
+      fields.refuse("prompt_logprobs", "prompt_logprobs differs from logprobs, which echo shows");
+    if (echo.wanted) request.n_prompt_logprobs = n_top;
   }
   if (!fields.text("suffix").value_or("").empty())
     fields.refuse("suffix", "suffix: this model has no tokens for a gap in a text");
-  const auto best_of = fields.integer("best_of", 1, INT32_MAX);
-  if (best_of && static_cast<size_t>(*best_of) != request.n_answers) {
-    fields.refuse("best_of", "best_of is {}: only the value of n, {}, is supported", *best_of,
-                  request.n_answers);
-  }
+  read_best_of(fields, plan, max_answers);
+  return wants;
 }
 
 // Mistral's and Hugging Face's tokenizers begin every text so, lm-evaluation-harness' requests do
@@ -122,7 +157,7 @@ ApiStatus handle_completions(ApiContext& context, Call& call) {
   Echo echo;
   plan.fields = read_answer_fields(fields, context, call,
                                    {context.options.completion_temperature, kDefaultMaxTokens});
-  read_completion_fields(fields, plan, echo);
+  const Wanted wants = read_completion_fields(fields, plan, echo, context.options.max_answers);
   MIXTRAL_TRY(auto prompts, completion_prompts(fields, context));
   MIXTRAL_TRY(finish_fields(fields, context));
   add_hidden_bos(context, prompts, echo);
@@ -130,8 +165,8 @@ ApiStatus handle_completions(ApiContext& context, Call& call) {
   plan.head = make_answer_head(context, "cmpl-", "text_completion");
   plan.chunk_object = plan.head.object;
   std::vector<Request> requests(prompts.size(), plan.fields.request);
-  auto shape = std::make_unique<CompletionShape>(
-      *context.model.tokenizer, prompts, plan.fields.request.n_answers, plan.wants_logprobs, echo);
+  auto shape = std::make_unique<CompletionShape>(*context.model.tokenizer, prompts,
+                                                 plan.fields.request.n_answers, wants, echo);
   for (size_t i = 0; i < prompts.size(); ++i) requests[i].prompt_ids = std::move(prompts[i].ids);
   auto sink =
       make_answer_sink(context, call.exchange, std::move(plan), requests.size(), std::move(shape));

@@ -28,7 +28,7 @@ ApiResult<std::vector<int32_t>> ids_of(Fields& fields, const ApiContext& context
     return encode_prompt(tokenizer, *prompt, fields.boolean("add_special_tokens", true));
   MIXTRAL_TRY(fields.status());
   if (fields.find("messages") != nullptr) {
-    const ChatInput input = read_chat_input(fields);
+    const ChatInput input = read_chat_input(fields, context.options);
     MIXTRAL_TRY(fields.status());
     MIXTRAL_TRY(RenderedChat chat, render_chat(context, input));
     return std::move(chat.ids);
@@ -109,7 +109,7 @@ ApiStatus handle_tokenizer_info(ApiContext& context, Call& call) {
 ApiStatus handle_apply_template(ApiContext& context, Call& call) {
   Fields fields(call.body);
   check_model(fields, context);
-  const ChatInput input = read_chat_input(fields);
+  const ChatInput input = read_chat_input(fields, context.options);
   MIXTRAL_TRY(fields.status());
   MIXTRAL_TRY(const RenderedChat chat, render_chat(context, input));
   call.exchange->send(
@@ -120,7 +120,7 @@ ApiStatus handle_apply_template(ApiContext& context, Call& call) {
 ApiStatus handle_count_tokens(ApiContext& context, Call& call) {
   Fields fields(call.body);
   check_model(fields, context);
-  const ChatInput input = read_chat_input(fields);
+  const ChatInput input = read_chat_input(fields, context.options);
   MIXTRAL_TRY(fields.status());
   MIXTRAL_TRY(const RenderedChat chat, render_chat(context, input));
   call.exchange->send(

@@ -1,6 +1,5 @@
 #include "server/response_grammar.h"
 
-#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,15 +10,6 @@ namespace mixtral {
 namespace {
 
 using Made = Result<Grammar::Pointer>;
-
-bool is_schema_name(std::string_view name) {
-  constexpr size_t kMaxSize = 64;
-  const auto fits = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-';
-  };
-  return !name.empty() && name.size() <= kMaxSize && std::all_of(name.begin(), name.end(), fits);
-}
 
 // Sets the request's grammar by one field after another; only one of them may ask for something.
 class GrammarReader {
@@ -79,7 +69,7 @@ class GrammarReader {
       return format.refuse("json_schema", "response_format.json_schema: missing");
     Fields named(*json, "response_format.json_schema");
     const auto name = named.text("name");
-    if (name && !is_schema_name(*name))
+    if (name && !is_client_name(*name))
       named.refuse("name", "response_format.json_schema.name: expected 1 to 64 of a-z A-Z 0-9 _ -");
     named.boolean("strict", false);
     named.ignore({"description"});

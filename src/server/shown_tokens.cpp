@@ -114,6 +114,27 @@ Json chat_logprob_json(const Tokenizer& tokenizer, const ShownToken& shown) {
           {"top_logprobs", std::move(top)}};
 }
 
+Json prompt_logprobs_json(const Tokenizer& tokenizer, std::span<const SampledToken> tokens,
+                          bool first_has_logprob) {
+  Json list = Json::array();
+  for (const SampledToken& token : tokens) {
+    if (list.empty() && !first_has_logprob) {
+      list.push_back(nullptr);
+      continue;
+    }
+    Json entry = Json::object();
+    const auto put = [&](int32_t id, double logprob, Json rank) {
+      entry.emplace(std::to_string(id), Json{{"logprob", finite_logprob(logprob)},
+                                             {"rank", std::move(rank)},
+                                             {"decoded_token", name_of(tokenizer, id, false)}});
+    };
+    for (size_t i = 0; i < token.top.size(); ++i) put(token.top[i].id, token.top[i].logprob, i + 1);
+    put(token.id, token.logprob, nullptr);  // unless it is there
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
 void LegacyLogprobs::add(const ShownToken& shown, bool has_logprob) {
   const SampledToken& token = shown.token;
   const auto name = [&](int32_t id) {

@@ -1,6 +1,7 @@
 // Tokens with the part of the text that each stands for.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,6 +57,12 @@ double finite_logprob(double logprob);
 
 /// {"token", "token_id", "logprob", "bytes", "top_logprobs"} of chat answers.
 Json chat_logprob_json(const Tokenizer& tokenizer, const ShownToken& shown);
+
+/// Of each token of a prompt, as vLLM has it: {"ID": {"logprob", "rank", "decoded_token"}} of the
+/// most probable ones and the prompt's own, whose rank is null if it is not one of them; null where
+/// nothing comes before it.
+Json prompt_logprobs_json(const Tokenizer& tokenizer, std::span<const SampledToken> tokens,
+                          bool first_has_logprob);
 
 /// The four arrays of the completions endpoint, of any number of tokens one after another.
 class LegacyLogprobs {

@@ -202,6 +202,18 @@ class Errors(unittest.TestCase):
         self.refused("stream_options", stream_options={"include_usage": True})
         self.refused("frequency_penalty", frequency_penalty=-3)
 
+    def test_log_probabilities_of_prompts(self):
+        for given, n_top in (({"prompt_logprobs": 1}, 1), ({"prompt_logprobs": True, "top_prompt_logprobs": 3}, 3), ({"prompt_logprobs": True}, 0)):
+            answer = client.chat.completions.create(model="tiny", messages=HELLO, max_tokens=1, extra_body=given)
+            listed = answer.model_extra["prompt_logprobs"]
+            self.assertEqual(len(listed), answer.usage.prompt_tokens)
+            self.assertIsNone(listed[0])
+            for entry in listed[1:]:
+                self.assertIn(len(entry), (max(n_top, 1), n_top + 1))
+        for given in ({"prompt_logprobs": 21}, {"prompt_logprobs": "x"}, {"prompt_logprobs": 1, "stream": True}):
+            self.refused("prompt_logprobs", extra_body=given)
+        self.refused("top_prompt_logprobs", extra_body={"top_prompt_logprobs": 1})
+
     def test_too_long_prompts_are_refused_with_both_numbers(self):
         error = self.refused(None, messages=[{"role": "user", "content": "a " * 5000}])
         self.assertEqual(error.code, "context_length_exceeded")
@@ -265,6 +277,36 @@ class Completions(unittest.TestCase):
         self.assertEqual(answer.choices[0].finish_reason, "length")
         self.assertEqual(answer.usage.completion_tokens, 0)
 
+    def test_the_best_of_many(self):
+        options = dict(model="tiny", prompt=["Once", "upon a"], max_tokens=6, seed=7, logprobs=0, temperature=1.5)
+        everything = client.completions.create(**options, n=6)
+        best = client.completions.create(**options, n=2, best_of=6)
+        self.assertEqual([choice.index for choice in best.choices], [0, 1, 2, 3])
+        self.assertEqual(best.usage.completion_tokens, everything.usage.completion_tokens)
+        mean = lambda choice: sum(choice.logprobs.token_logprobs) / len(choice.logprobs.token_logprobs)
+        for prompt in range(2):
+            ranked = sorted(everything.choices[6 * prompt:6 * prompt + 6], key=mean, reverse=True)
+            self.assertEqual([choice.text for choice in best.choices[2 * prompt:2 * prompt + 2]], [choice.text for choice in ranked[:2]])
+        del options["logprobs"]
+        self.assertEqual([c.text for c in client.completions.create(**options, n=2, best_of=6).choices], [c.text for c in best.choices])
+        with self.assertRaises(openai.BadRequestError):
+            client.completions.create(**options, best_of=2, stream=True)
+
+    def test_log_probabilities_of_prompts(self):
+        options = dict(model="tiny", prompt=["Once upon", "a time"], max_tokens=2, temperature=0)
+        echoed = client.completions.create(**options, echo=True, logprobs=2)
+        answer = client.completions.create(**options, n=2, extra_body={"prompt_logprobs": 2})
+        self.assertEqual([choice.text for choice in answer.choices[::2]],
+                         [client.completions.create(**{**options, "prompt": prompt}).choices[0].text for prompt in options["prompt"]])
+        for i, choice in enumerate(answer.choices):
+            listed, expected = choice.model_extra["prompt_logprobs"], echoed.choices[i // 2].logprobs.token_logprobs[:-2]
+            self.assertEqual(len(listed), len(expected))
+            self.assertIsNone(listed[0])
+            for entry, value in zip(listed[1:], expected[1:]):
+                self.assertIn(value, [one["logprob"] for one in entry.values()])
+                self.assertEqual([one["rank"] for one in entry.values()][:2], [1, 2])
+                self.assertIn(len(entry), (2, 3))
+
     def test_stream_is_the_whole_answer(self):
         options = dict(model="tiny", prompt="Once", max_tokens=20, temperature=0)
         text = "".join(chunk.choices[0].text for chunk in client.completions.create(**options, stream=True))
@@ -276,7 +318,7 @@ class Completions(unittest.TestCase):
         self.assertEqual(len({choice.text for choice in answer.choices}), 2)
 
     def test_what_is_refused(self):
-        for fields in ({"suffix": "x"}, {"best_of": 3}, {"prompt": []}, {"prompt": [[99999]]}, {"prompt": {"a": 1}}, {"logprobs": 99}):
+        for fields in ({"suffix": "x"}, {"best_of": 99}, {"best_of": 1, "n": 2}, {"prompt": []}, {"prompt": [[99999]]}, {"prompt": {"a": 1}}, {"logprobs": 99}):
             with self.subTest(fields), self.assertRaises(openai.BadRequestError) as caught:
                 client.completions.create(**{"model": "tiny", "prompt": "x", "max_tokens": 1, **fields})
             self.assertEqual(caught.exception.param, next(iter(fields)))
