@@ -265,6 +265,7 @@ void add_serve_command(CLI::App& app, AppContext& context) {
       ->check(CLI::IsMember({"none", "text", "json"}))
       ->capture_default_str();
   add_compute_options(*command, options->model);
+  add_speculation_options(*command, options->model);
   add_output_options(*command, context);
   command->add_flag("--print-config", options->print_config,
                     "Print all options as a file for --config, and end");
