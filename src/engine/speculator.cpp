@@ -117,9 +117,10 @@ void Speculator::add_drafts(std::span<const std::unique_ptr<Sequence>> running) 
   for (const auto& sequence : running) {
     if (speculates(sequence)) look(*sequence);
   }
-  // Those of one sequence stay in order, since each is at most as likely as the one before it.
-  std::stable_sort(candidates_.begin(), candidates_.end(),
-                   [](const Candidate& a, const Candidate& b) { return a.chance > b.chance; });
+  // Each of a sequence is at most as likely as the one before it, and those that are as likely may
+  // change places: only how many are taken counts. Not stable_sort, which allocates.
+  std::sort(candidates_.begin(), candidates_.end(),
+            [](const Candidate& a, const Candidate& b) { return a.chance > b.chance; });
   const size_t n_paying = count_paying(running.size());
   for (size_t i = 0; i < n_paying; ++i) candidates_[i].sequence->drafts->n_chosen += 1;
   size_t n_left = max_draft_rows_ - n_paying;
