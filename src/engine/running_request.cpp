@@ -16,6 +16,7 @@ std::vector<float> unit_mean(const std::vector<double>& sum, size_t n) {
   for (const double x : sum) squares += x / static_cast<double>(n) * (x / static_cast<double>(n));
   const double length = std::sqrt(squares) * static_cast<double>(n);
   std::vector<float> mean;
+  mean.reserve(sum.size());
   for (const double x : sum) mean.push_back(length > 0 ? static_cast<float>(x / length) : 0.0f);
   return mean;
 }

@@ -277,8 +277,8 @@ class StreamedAnswer : public SinkBase {
 
   // The usage goes with the last.
   void send_all(std::vector<Json> choices, const Json& usage) {
-    for (Json& choice : choices)
-      send(std::move(choice), &choice == &choices.back() ? usage : Json(nullptr));
+    for (size_t i = 0; i < choices.size(); ++i)
+      send(std::move(choices[i]), i + 1 == choices.size() ? usage : Json(nullptr));
   }
 
   void send(Json choice, Json usage) {
