@@ -2,10 +2,6 @@
 
 #include <fmt/format.h>
 
-// Beast 1.81 takes it for impossible that a body begins with its last chunk and arrives byte by byte
-// ("0\r\n", then one byte more). It reads nothing beyond what is there; but an assertion that
-// clients can break would end a server that was built with them.
-#define BOOST_DISABLE_ASSERTS
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 
