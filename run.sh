@@ -46,7 +46,8 @@ case ${1-} in
     usage
     exit 2
     ;;
-  chat | generate | serve | info | logits | tokenize | detokenize | convert | upcycle | make-model | bench)
+  chat | generate | serve | load-test | info | logits | tokenize | detokenize | convert | pack | quantize | imatrix | \
+    perplexity | upcycle | make-model | bench | completion | man)
     say "$1 is a command of the program: ./run.sh -- $*"
     exit 2
     ;;
