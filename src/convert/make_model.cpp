@@ -9,6 +9,7 @@
 #include "convert/router_source.h"
 #include "convert/synthetic_vocabulary.h"
 #include "core/rng.h"
+#include "model/checkpoint.h"
 
 namespace mixtral {
 namespace {
@@ -83,29 +84,6 @@ const NamedShape kShapes[] = {
       .context_len = 4096}},
 };
 
-struct WeightShape {
-  size_t n_matrices = 1, rows = 1, cols = 1;
-};
-
-WeightShape shape_of(const ModelConfig& c, Role role) {
-  switch (role) {
-    case Role::kTokenEmbedding:
-    case Role::kOutput: return {1, c.vocab_size, c.dim};
-    case Role::kOutputNorm:
-    case Role::kAttentionNorm:
-    case Role::kFfnNorm: return {1, 1, c.dim};
-    case Role::kWq: return {1, c.n_heads * c.head_dim, c.dim};
-    case Role::kWk:
-    case Role::kWv: return {1, c.n_kv_heads * c.head_dim, c.dim};
-    case Role::kWo: return {1, c.dim, c.n_heads * c.head_dim};
-    case Role::kRouter: return {1, c.n_experts, c.dim};
-    case Role::kWGate:
-    case Role::kWUp: return {c.n_experts, c.hidden_dim, c.dim};
-    case Role::kWDown: return {c.n_experts, c.dim, c.hidden_dim};
-  }
-  return {};
-}
-
 /// A norm weight: ones.
 class OnesSource final : public WeightSource {
  public:
@@ -134,7 +112,7 @@ class RandomWeights {
                                  .seed = options_.seed,
                                  .standard_deviation = 1.0 / std::sqrt(double(config.dim)),
                                  .skew = options_.skew});
-    const WeightShape shape = shape_of(config, id.role);
+    const MatrixShape shape = matrix_shape(config, id.role);
     // Embeddings outweigh what the layers add, so that tokens stay apart and routers see variety.
     const double scale =
         id.role == Role::kTokenEmbedding ? 1.0 : 1.0 / std::sqrt(double(shape.cols));
