@@ -49,6 +49,15 @@ Json name_of(const Tokenizer& tokenizer, std::optional<int32_t> id) {
   return id ? Json(std::string(tokenizer.piece(*id))) : Json(nullptr);
 }
 
+// The dialogue of a request as the prompt that it becomes.
+ApiResult<RenderedChat> chat_of(const ApiContext& context, const Call& call) {
+  Fields fields(call.body);
+  check_model(fields, context);
+  const ChatInput input = read_chat_input(fields, context.options);
+  MIXTRAL_TRY(fields.status());
+  return render_chat(context, input);
+}
+
 }  // namespace
 
 ApiStatus handle_tokenize(ApiContext& context, Call& call) {
@@ -107,22 +116,14 @@ ApiStatus handle_tokenizer_info(ApiContext& context, Call& call) {
 }
 
 ApiStatus handle_apply_template(ApiContext& context, Call& call) {
-  Fields fields(call.body);
-  check_model(fields, context);
-  const ChatInput input = read_chat_input(fields, context.options);
-  MIXTRAL_TRY(fields.status());
-  MIXTRAL_TRY(const RenderedChat chat, render_chat(context, input));
+  MIXTRAL_TRY(const RenderedChat chat, chat_of(context, call));
   call.exchange->send(
       json_response({{"object", "prompt"}, {"prompt", chat.text}, {"tokens", chat.ids}}));
   return {};
 }
 
 ApiStatus handle_count_tokens(ApiContext& context, Call& call) {
-  Fields fields(call.body);
-  check_model(fields, context);
-  const ChatInput input = read_chat_input(fields, context.options);
-  MIXTRAL_TRY(fields.status());
-  MIXTRAL_TRY(const RenderedChat chat, render_chat(context, input));
+  MIXTRAL_TRY(const RenderedChat chat, chat_of(context, call));
   call.exchange->send(
       json_response({{"object", "input_tokens"}, {"input_tokens", chat.ids.size()}}));
   return {};
