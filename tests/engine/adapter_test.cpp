@@ -46,16 +46,6 @@ std::vector<float> logits_of(Engine& engine, const std::vector<int32_t>& ids) {
   return all;
 }
 
-double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
-  EXPECT_EQ(a.size(), b.size());
-  double largest = 0;
-  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    const double difference = std::abs(static_cast<double>(a[i]) - b[i]);
-    if (!(difference <= largest)) largest = difference;  // NaN counts as the largest
-  }
-  return largest;
-}
-
 struct MergeCase {
   std::string name;
   bool experts = true, mistral = false;

@@ -15,16 +15,6 @@ namespace {
 // transformers computes in float32 too: its own rounding and ours add up to about 3e-5.
 constexpr double kExactTolerance = 2e-4;
 
-double largest_difference(std::span<const float> a, std::span<const float> b) {
-  EXPECT_EQ(a.size(), b.size());
-  double largest = 0;
-  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    const double difference = std::abs(static_cast<double>(a[i]) - b[i]);
-    if (!(difference <= largest)) largest = difference;  // NaN counts as the largest
-  }
-  return largest;
-}
-
 struct ModelCase {
   std::string model;
   BackendCase backend;

@@ -1,5 +1,7 @@
 #include "support/model_runner.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -8,6 +10,16 @@
 #include "ops/reference.h"
 
 namespace mixtral::testing {
+
+double largest_difference(std::span<const float> a, std::span<const float> b) {
+  EXPECT_EQ(a.size(), b.size());
+  double largest = 0;
+  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    const double difference = std::abs(static_cast<double>(a[i]) - b[i]);
+    if (!(difference <= largest)) largest = difference;
+  }
+  return largest;
+}
 namespace {
 
 class OutputTrace final : public StepTrace {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,9 @@ struct ModelOutputs {
   std::vector<std::vector<float>> hidden;         ///< [n_layers + 1][T, D]
   std::vector<std::vector<float>> router_logits;  ///< [n_layers][T, E]; empty for dense models
 };
+
+/// Of numbers at the same place; NaN counts as the largest. Equal lengths are expected.
+double largest_difference(std::span<const float> a, std::span<const float> b);
 
 /// A loaded model with its backend.
 class ModelRunner {
