@@ -9,6 +9,7 @@ import os
 import pty
 import select
 import signal
+import termios
 import time
 import unittest
 
@@ -44,6 +45,16 @@ class Terminal:
     def type(self, text):
         os.write(self.fd, text.encode())
 
+    def type_at_prompt(self, text, prompt="> "):
+        """Types once the program has prompted and takes single keys: what is typed before that change can get lost."""
+        self.wait_for(prompt)
+        end = time.monotonic() + 60
+        while termios.tcgetattr(self.fd)[3] & termios.ICANON:
+            if time.monotonic() > end:
+                raise AssertionError("the terminal stayed in its line mode")
+            time.sleep(0.002)
+        self.type(text)
+
     def exit_code(self, timeout=30):
         end = time.monotonic() + timeout
         while time.monotonic() < end:
@@ -59,19 +70,9 @@ class Terminal:
 
 
 class Chat(Case):
-    def _callTestMethod(self, method):
-        # A key typed while the terminal changes its mode gets lost, whatever the program: the third miss counts.
-        for tries_left in (2, 1, 0):
-            try:
-                return method()
-            except AssertionError:
-                if tries_left == 0:
-                    raise
-
     def chat(self, *arguments):
         terminal = Terminal("chat", "-m", MODEL, "--chat-template", "mistral", *arguments)
         self.addCleanup(os.close, terminal.fd)
-        terminal.wait_for("> ")
         return terminal
 
     def test_lines_of_standard_input_are_messages(self):
@@ -102,80 +103,72 @@ class Chat(Case):
 
     def test_commands(self):
         terminal = self.chat("-n", "4")
-        terminal.type("/help\r")
+        terminal.type_at_prompt("/help\r")
         terminal.wait_for("/routing")
-        terminal.type("/routing\r")
+        terminal.type_at_prompt("/routing\r")
         terminal.wait_for("no answer yet")
-        terminal.type("/stats\r")
+        terminal.type_at_prompt("/stats\r")
         terminal.wait_for("no answer yet")
-        terminal.type("Hello\r")
+        terminal.type_at_prompt("Hello\r")
         terminal.wait_for("tokens/s")
-        terminal.type("/stats\r")
+        terminal.type_at_prompt("/stats\r")
         terminal.wait_for("context")
-        terminal.type("/routing 1\r")
+        terminal.type_at_prompt("/routing 1\r")
         terminal.wait_for("layer 1 of 2")
         shown = terminal.wait_for("expert  tokens")
         self.assertIn("\x1b[", shown)  # coloured
         self.assertIn("[-]", shown)  # the last token was cut off before any expert read it
-        terminal.type("/routing 7\r")
+        terminal.type_at_prompt("/routing 7\r")
         terminal.wait_for("0 to 1")
-        terminal.type("/system Be brief.\r")
+        terminal.type_at_prompt("/system Be brief.\r")
         terminal.wait_for("system text is set")
-        terminal.type("/reset\r")
+        terminal.type_at_prompt("/reset\r")
         terminal.wait_for("new dialogue")
-        terminal.type("/stats\r")
+        terminal.type_at_prompt("/stats\r")
         terminal.wait_for("no answer yet")
-        terminal.type("/nonsense\r")
+        terminal.type_at_prompt("/nonsense\r")
         terminal.wait_for("no command")
-        terminal.type("/quit\r")
+        terminal.type_at_prompt("/quit\r")
         self.assertEqual(terminal.exit_code(), 0)
 
     def test_messages_of_several_lines(self):
         terminal = self.chat("-n", "2")
-        terminal.type("one \\\r")
-        terminal.wait_for("... ")
-        terminal.type("two\r")
+        terminal.type_at_prompt("one \\\r")
+        terminal.type_at_prompt("two\r", "... ")
         terminal.wait_for("tokens/s")
-        terminal.wait_for("> ")
-        terminal.type('"""one\r')
-        terminal.wait_for("... ")
-        terminal.type('two"""\r')
+        terminal.type_at_prompt('"""one\r')
+        terminal.type_at_prompt('two"""\r', "... ")
         terminal.wait_for("tokens/s")
-        terminal.wait_for("> ")
-        terminal.type("\x04")
+        terminal.type_at_prompt("\x04")
         self.assertEqual(terminal.exit_code(), 0)
 
     def test_control_c_stops_the_answer_and_not_the_program(self):
         terminal = self.chat("--logit-bias", f"{tiny_model.END}=-1000", "--context", "100000")
-        terminal.type("Hello\r")
+        terminal.type_at_prompt("Hello\r")
         terminal.wait_for("\n")
         time.sleep(0.5)
         terminal.type("\x03")
         terminal.wait_for(", stopped")
-        terminal.wait_for("> ")
-        terminal.type("half a thought\x03")
+        terminal.type_at_prompt("half a thought\x03")
         terminal.wait_for("\n")
-        terminal.wait_for("> ")
-        terminal.type("/quit\r")
+        terminal.type_at_prompt("/quit\r")
         self.assertEqual(terminal.exit_code(), 0)
 
     def test_history_is_kept(self):
         terminal = self.chat("-n", "2")
-        terminal.type("remember this one\r")
+        terminal.type_at_prompt("remember this one\r")
         terminal.wait_for("tokens/s")
-        terminal.wait_for("> ")
-        terminal.type("/quit\r")
+        terminal.type_at_prompt("/quit\r")
         self.assertEqual(terminal.exit_code(), 0)
         history = WORK / "state/mixtral/history"
         if not history.exists():
             self.skipTest("built without libedit")
         terminal = self.chat("-n", "2")
-        terminal.type("\x1b[A\x1b[A")
+        terminal.type_at_prompt("\x1b[A\x1b[A")
         terminal.wait_for("remember this one")
         terminal.type("\x03")
         terminal.wait_for("\n")
-        terminal.wait_for("> ")
-        terminal.type("\x04")
+        terminal.type_at_prompt("\x04")
         self.assertEqual(terminal.exit_code(), 0)
 
 
