@@ -50,9 +50,9 @@ Json name_of(const Tokenizer& tokenizer, std::optional<int32_t> id) {
 }
 
 // The dialogue of a request as the prompt that it becomes.
-ApiResult<RenderedChat> chat_of(const ApiContext& context, const Call& call) {
+ApiResult<RenderedChat> chat_of(const ApiContext& context, Call& call) {
   Fields fields(call.body);
-  check_model(fields, context);
+  read_model(fields, context, call);
   const ChatInput input = read_chat_input(fields, context.options);
   MIXTRAL_TRY(fields.status());
   return render_chat(context, input);
@@ -62,7 +62,7 @@ ApiResult<RenderedChat> chat_of(const ApiContext& context, const Call& call) {
 
 ApiStatus handle_tokenize(ApiContext& context, Call& call) {
   Fields fields(call.body);
-  check_model(fields, context);
+  read_model(fields, context, call);
   const Tokenizer& tokenizer = *context.model.tokenizer;
   MIXTRAL_TRY(const auto ids, ids_of(fields, context));
   const bool with_strings = fields.boolean("return_token_strs", false);
@@ -86,7 +86,7 @@ ApiStatus handle_tokenize(ApiContext& context, Call& call) {
 
 ApiStatus handle_detokenize(ApiContext& context, Call& call) {
   Fields fields(call.body);
-  check_model(fields, context);
+  read_model(fields, context, call);
   const Json* tokens = fields.array("tokens");
   if (tokens == nullptr) fields.refuse("tokens", "tokens: missing");
   MIXTRAL_TRY(fields.status());

@@ -78,6 +78,22 @@ class Protocol(unittest.TestCase):
                 answer += part
         self.assertIn(b"200 OK", answer)
 
+    def test_old_clients_are_told_the_end_by_the_end_of_the_connection(self):
+        def ask(body, headers=b""):
+            data = json.dumps(body).encode()
+            head, _, answer = exchange(b"POST /v1/chat/completions HTTP/1.0\r\n%sContent-Length: %d\r\n\r\n%s" % (headers, len(data), data)).partition(b"\r\n\r\n")
+            self.assertIn(b" 200 OK", head)
+            self.assertNotIn(b"Transfer-Encoding", head)
+            return head, answer
+
+        options = {**HELLO, "temperature": 0}
+        head, whole = ask(options)
+        self.assertIn(b"Content-Length: %d\r\n" % len(whole), head)
+        head, stream = ask({**options, "stream": True}, b"Connection: keep-alive\r\nExpect: 100-continue\r\n")
+        self.assertIn(b"Connection: close", head)
+        text = "".join(event["choices"][0]["delta"].get("content", "") for event in events(stream))
+        self.assertEqual(text, json.loads(whole)["choices"][0]["message"]["content"])
+
     def test_head_and_options(self):
         status, headers, body = server.request("HEAD", "/v1/models")
         self.assertEqual((status, body), (200, b""))
