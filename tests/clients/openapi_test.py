@@ -11,7 +11,8 @@ import unittest
 
 from server import WORK, Server
 
-CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+CHECKS = ("not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance,"
+          "negative_data_rejection,unsupported_method,allow_header_conformance")
 
 
 class Description(unittest.TestCase):
