@@ -114,7 +114,8 @@ _mixtral() {{
   case $command in
 {1}  esac
 }}
-compdef _mixtral mixtral
+# From a folder of $fpath this whole file is the function's first call.
+if [[ "$funcstack[1]" == _mixtral ]]; then _mixtral "$@"; else compdef _mixtral mixtral; fi
 )",
                      commands, cases);
 }

@@ -4,9 +4,13 @@
 Usage: PROGRAM [unittest arguments].
 """
 
+import os
+import pty
 import re
+import select
 import shutil
 import subprocess
+import time
 import unittest
 
 from program import WORK, PROGRAM, Case
@@ -52,10 +56,41 @@ class Completion(Case):
             self.assertIn(f"\n    '{command}:", text)
             self.assertIn(f"\n    {command})\n      _arguments", text)
         self.assertIn(":(none text json)'", text)
-        if shutil.which("zsh"):
-            script = WORK / "_mixtral"
-            script.write_text(text)
-            self.assertEqual(subprocess.run(["zsh", "-n", script]).returncode, 0)
+
+    def test_zsh_completes_lines(self):
+        if not shutil.which("zsh"):
+            self.skipTest("no zsh")
+        folder = WORK / "zsh"
+        folder.mkdir()
+        (folder / "_mixtral").write_bytes(self.good("completion", "zsh").stdout)
+        (folder / ".zshrc").write_text(f"PS1='ready> ' fpath=({folder} $fpath); autoload -U compinit; compinit -u -D\n")
+        for begun, rest in (("load-", "test"), ("serve --tool", "-emulation"), ("serve --log-format j", "son")):
+            self.assertEqual(self.after_tab(folder, f"mixtral {begun}", rest), f"mixtral {begun}{rest}")
+
+    def after_tab(self, folder, line, rest):
+        """The line that zsh has after Tab, which must have shown the rest: it is made to print it. All that takes a terminal."""
+        process, terminal = pty.fork()
+        if process == 0:
+            os.execvpe("zsh", ["zsh", "-i"], {**os.environ, "ZDOTDIR": str(folder), "TERM": "dumb"})
+        try:
+            self.read_until(terminal, "ready> ")
+            os.write(terminal, line.encode())
+            self.read_until(terminal, re.escape(line))  # a Tab among what is typed ahead would be one of the text
+            os.write(terminal, b"\t")
+            self.read_until(terminal, re.escape(rest))
+            os.write(terminal, b"\x01print '<\x05>'\n")  # at the line's begin and at its end
+            return self.read_until(terminal, r"\n<(.*?) ?>\r?\n").group(1)
+        finally:
+            os.close(terminal)
+            os.waitpid(process, 0)
+
+    def read_until(self, terminal, pattern):
+        text, end = "", time.monotonic() + 20
+        while not (found := re.search(pattern, text)):
+            ready, _, _ = select.select([terminal], [], [], end - time.monotonic())
+            self.assertTrue(ready, text)
+            text += os.read(terminal, 4096).decode(errors="replace")
+        return found
 
     def test_other_shells_are_refused(self):
         self.refused("completion", "fish", names=["bash", "zsh"])
