@@ -141,8 +141,8 @@ class Options(unittest.TestCase):
         logged.signal()
         _, text = logged.process.communicate(timeout=10)
         lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-        self.assertEqual([(line["route"], line["status"]) for line in lines], [("/chat/completions", 200), ("/models/", 404)])
-        self.assertEqual(lines[0]["id"], "r1")
+        self.assertEqual({(line["route"], line["status"]) for line in lines}, {("/chat/completions", 200), ("/models/", 404)})
+        self.assertIn("r1", [line["id"] for line in lines])
         self.assertNotIn("secret", text)
 
 
