@@ -8,20 +8,21 @@ import shutil
 import sys
 import unittest
 
-from server import Server
+from server import WORK, Server, tiny_model
 
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 
 def setUpModule():
     global server, browser
-    server = Server()
+    tiny_model.write_adapter(WORK / "xy", "xy")
+    server = Server("--lora", str(WORK / "xy"))
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1300,850"):
@@ -80,6 +81,17 @@ class Page(unittest.TestCase):
         self.assertEqual(one(".message.user .body").text, "Hello")
         self.assertIn("tokens/s", one(".message.assistant .figures").text)
         self.assertIn("prompt", one(".message.assistant .figures").text)
+
+    def test_an_adapter_can_be_chosen(self):
+        one("#open-settings").click()
+        Select(one("#adapter")).select_by_visible_text("tiny:xy")
+        one("#settings button[value=done]").click()
+        wait(lambda: "tiny:xy" in one("#model").text)
+        self.ask("Hello")
+        self.wait_for_answers(1)
+        self.assertRegex(one(".message.assistant .body").text, "^[xy]{12}$")
+        browser.get(server.url)
+        wait(lambda: "tiny:xy" in one("#model").text)  # it is remembered
 
     def test_stop_keeps_what_there_is(self):
         self.set("max_tokens", "1900")

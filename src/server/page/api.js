@@ -31,6 +31,7 @@ function sampling() {
 /** Yields the events of a streamed answer. */
 export async function* chat(messages, routing, signal) {
   const body = { messages, stream: true, stream_options: { include_usage: true }, ...sampling() };
+  if (settings.adapter) body.model = settings.adapter;
   if (routing) body.routing = true;
   const response = await fetch("v1/chat/completions", { method: "POST", headers: headers({ "Content-Type": "application/json" }), body: JSON.stringify(body), signal });
   if (!response.ok) throw new Error(await problemOf(response));

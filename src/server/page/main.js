@@ -267,7 +267,7 @@ function connectSettings() {
     $(name).addEventListener("change", () => {
       settings[name] = $(name).value;
       saveSettings();
-      if (name === "key") start();
+      if (name === "key" || name === "adapter") start();
     });
   }
   $("open-settings").addEventListener("click", () => {
@@ -277,6 +277,7 @@ function connectSettings() {
   $("reset-settings").addEventListener("click", () => {
     resetSettings();
     fill();
+    start();
   });
 }
 
@@ -289,10 +290,20 @@ function connectFrame() {
   $("theme").addEventListener("click", () => saveTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
 }
 
+// The model itself comes first, then it with each adapter.
+function chosenModel(models) {
+  const chosen = models.find((model) => model.id === settings.adapter) ?? models[0];
+  settings.adapter = chosen === models[0] ? "" : chosen.id;
+  $("adapter").replaceChildren(...models.map((model, i) => new Option(model.id, i === 0 ? "" : model.id)));
+  $("adapter").value = settings.adapter;
+  $("adapter-choice").hidden = models.length === 1;
+  return chosen;
+}
+
 // What the server answers with; without a key it may not say.
 async function start() {
   try {
-    const model = (await api.get("v1/models")).data[0];
+    const model = chosenModel((await api.get("v1/models")).data);
     $("model").textContent = `${model.id} · ${model.description}`;
     hasExperts = model.meta.n_experts > 1;
     $("status").textContent = model.capabilities.completion_chat ? "" : "This model has no chat template: it cannot chat.";

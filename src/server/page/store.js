@@ -1,6 +1,6 @@
 // Conversations and settings, kept in this browser and nowhere else.
 
-const DEFAULTS = { system: "", temperature: 0.7, top_p: 1, min_p: 0.05, top_k: 0, repetition_penalty: 1, max_tokens: "", seed: "", key: "" };
+const DEFAULTS = { system: "", temperature: 0.7, top_p: 1, min_p: 0.05, top_k: 0, repetition_penalty: 1, max_tokens: "", seed: "", adapter: "", key: "" };
 
 function read(name, otherwise) {
   try {
