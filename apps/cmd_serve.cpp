@@ -26,6 +26,7 @@ namespace {
 struct Options {
   ModelOptions model;
   ServedNames names;
+  std::vector<std::string> loras;
   std::vector<std::string> hosts = {"127.0.0.1"};
   uint16_t port = 8080;
   std::string unix_path, tls_cert, tls_key;
@@ -119,6 +120,8 @@ Status run(Options& options, const AppContext& context) {
   engine_setting.max_sequences = options.max_sequences;
   engine_setting.max_waiting = options.max_waiting;
   engine_setting.kv_bytes = options.cache_mib << 20;
+  for (const std::string& lora : options.loras)
+    engine_setting.adapters.push_back(adapter_option(lora));
   MIXTRAL_TRY(auto engine, load_engine(options.model, engine_setting, context));
   MIXTRAL_TRY(ServedModel model, served_model(*engine, options.names));
   if (!model.chat_template) context.warn(fmt::format("no chat: {}", model.why_no_chat));
@@ -191,6 +194,12 @@ void add_answering_options(CLI::App& command, Options& options) {
   command.add_option("--id", options.names.id, "The model's name (default: from its path)")
       ->group("Answering");
   command.add_option("--alias", options.names.aliases, "Another name for it; may be repeated")
+      ->allow_extra_args(false)
+      ->group("Answering");
+  command
+      .add_option("--lora", options.loras,
+                  std::string(kLoraHelp) + "; a model of its own, ID:NAME; may be repeated")
+      ->check(not_empty)
       ->allow_extra_args(false)
       ->group("Answering");
   command

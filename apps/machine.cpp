@@ -29,30 +29,51 @@ std::optional<uint64_t> read_number(const std::filesystem::path& path, std::stri
   return std::nullopt;
 }
 
+// How a version of cgroups tells what a group may have and what it has.
+struct CgroupFiles {
+  const char *root, *limit, *used, *inactive, *active;
+};
+constexpr CgroupFiles kVersion2 = {"/sys/fs/cgroup", "memory.max", "memory.current",
+                                   "inactive_file", "active_file"};
+constexpr CgroupFiles kVersion1 = {"/sys/fs/cgroup/memory", "memory.limit_in_bytes",
+                                   "memory.usage_in_bytes", "total_inactive_file",
+                                   "total_active_file"};
+
 // What one cgroup still allows. Cached file pages count as free: they make room when asked.
-uint64_t cgroup_headroom(const std::filesystem::path& group) {
-  const auto limit = read_number(group / "memory.max", "");
-  const auto used = read_number(group / "memory.current", "");
+uint64_t cgroup_headroom(const std::filesystem::path& group, const CgroupFiles& files) {
+  const auto limit = read_number(group / files.limit, "");
+  const auto used = read_number(group / files.used, "");
   if (!limit || !used) return kUnlimited;  // "max", or no memory controller
-  const uint64_t cached = read_number(group / "memory.stat", "inactive_file").value_or(0) +
-                          read_number(group / "memory.stat", "active_file").value_or(0);
+  const uint64_t cached = read_number(group / "memory.stat", files.inactive).value_or(0) +
+                          read_number(group / "memory.stat", files.active).value_or(0);
   const uint64_t held = *used > cached ? *used - cached : 0;
   return *limit > held ? *limit - held : 1;  // never "unknown"
 }
 
-// The tightest of this process's cgroup (version 2) and all above it.
-uint64_t cgroups_headroom() {
-  const std::filesystem::path root = "/sys/fs/cgroup";
-  std::ifstream file("/proc/self/cgroup");
-  std::string line;
-  while (std::getline(file, line) && !line.starts_with("0::/")) {
-  }
-  if (!line.starts_with("0::/")) return kUnlimited;
-  uint64_t headroom = cgroup_headroom(root);
-  std::filesystem::path group = root;
-  for (const auto& part : std::filesystem::path(line.substr(4))) {
+// The tightest of a group and all above it. Inside a container the path may be that of the host,
+// and only the root is there.
+uint64_t cgroups_headroom(const CgroupFiles& files, const std::filesystem::path& path) {
+  std::filesystem::path group = files.root;
+  uint64_t headroom = cgroup_headroom(group, files);
+  for (const auto& part : path.relative_path()) {
     group /= part;
-    headroom = std::min(headroom, cgroup_headroom(group));
+    headroom = std::min(headroom, cgroup_headroom(group, files));
+  }
+  return headroom;
+}
+
+// Of this process's cgroups: lines of "number:controllers:path", without controllers in version 2.
+uint64_t cgroups_headroom() {
+  std::ifstream file("/proc/self/cgroup");
+  uint64_t headroom = kUnlimited;
+  for (std::string line; std::getline(file, line);) {
+    const size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    const bool has_memory = controllers.find("memory") != std::string::npos;
+    if (!has_memory && !controllers.empty()) continue;
+    headroom = std::min(
+        headroom, cgroups_headroom(has_memory ? kVersion1 : kVersion2, line.substr(second + 1)));
   }
   return headroom;
 }

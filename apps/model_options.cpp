@@ -71,10 +71,21 @@ void add_compute_options(CLI::App& command, ModelOptions& options) {
 }
 
 void add_lora_option(CLI::App& command, ModelOptions& options) {
-  command
-      .add_option("--lora", options.lora,
-                  "Low-rank adapter: folder of peft or mistral-finetune, or their safetensors file")
-      ->check(not_empty);
+  command.add_option("--lora", options.lora, kLoraHelp)->check(not_empty);
+}
+
+std::string name_of_path(const std::string& path) {
+  std::filesystem::path file(path);
+  if (!file.has_filename()) file = file.parent_path();  // "folder/"
+  const bool is_file = file.extension() == ".gguf" || file.extension() == ".safetensors";
+  return (is_file ? file.stem() : file.filename()).string();
+}
+
+AdapterOption adapter_option(const std::string& text) {
+  const size_t equals = text.find('=');
+  const bool named = equals != std::string::npos && equals < text.find('/');
+  if (named) return {text.substr(0, equals), text.substr(equals + 1)};
+  return {name_of_path(text), text};
 }
 
 void add_speculation_options(CLI::App& command, ModelOptions& options) {
@@ -127,8 +138,8 @@ EngineOptions engine_options(const ModelOptions& options) {
   engine.max_sequences = 1;
   engine.memory_limit_bytes = available_memory_bytes();
   if (!options.lora.empty()) {
-    engine.default_adapter = "lora";
-    engine.adapters = {{engine.default_adapter, options.lora}};
+    engine.adapters = {adapter_option(options.lora)};
+    engine.default_adapter = engine.adapters.front().name;
   }
   if (options.speculation == "ngram") engine.speculation = Speculation::kNgram;
   if (!options.draft.empty()) engine.speculation = Speculation::kDraft;

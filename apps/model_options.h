@@ -26,7 +26,7 @@ struct ModelOptions {
   size_t context_len = 0;
   bool exact = false;
   std::string kv_type;               ///< empty: f16, or f32 if exact
-  std::string lora;                  ///< path of an adapter; empty: none
+  std::string lora;                  ///< as adapter_option() takes it; empty: none
   std::string speculation = "none";  ///< or "ngram"
   std::string draft;                 ///< path of a draft model, which takes its place
 };
@@ -42,8 +42,15 @@ CLI::Option* add_threads_option(CLI::App& command, size_t& n_threads);
 void add_device_options(CLI::App& command, ModelOptions& options);
 /// Those and --context.
 void add_compute_options(CLI::App& command, ModelOptions& options);
-/// --lora.
+/// --lora: one adapter, which everything goes through.
 void add_lora_option(CLI::App& command, ModelOptions& options);
+inline constexpr const char* kLoraHelp =
+    "[NAME=]PATH of a low-rank adapter: folder of peft or mistral-finetune, or their safetensors "
+    "file";
+/// Of the file without its extension, or of the folder, whether or not a slash follows.
+std::string name_of_path(const std::string& path);
+/// What --lora says; without a name it is that of the file or folder.
+AdapterOption adapter_option(const std::string& text);
 
 /// --speculate, which is ngram unless it is given, and --draft.
 void add_speculation_options(CLI::App& command, ModelOptions& options);

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <filesystem>
 
 #include "dialogue.h"
+#include "model_options.h"
 #include "prompt_ids.h"
 
 namespace mixtral {
@@ -23,11 +23,8 @@ constexpr const char* kUsualNames[] = {"mixtral",
                                        "mistralai/Mixtral-8x7B-Instruct-v0.1",
                                        "mistralai/Mixtral-8x7B-v0.1"};
 
-std::string name_of(const std::string& path) {
-  std::filesystem::path file(path);
-  if (!file.has_filename()) file = file.parent_path();  // "folder/"
-  if (file.extension() == ".gguf") file = file.stem();
-  const std::string name = file.filename().string();
+std::string id_of(const std::string& path) {
+  const std::string name = name_of_path(path);
   return name.empty() || name == "default" ? "mixtral-default" : name;
 }
 
@@ -49,9 +46,15 @@ Result<ServedModel> served_model(Engine& engine, const ServedNames& names) {
   }
   const ModelConfig& config = engine.model().config();
   ServedModel model;
-  model.id = names.id.empty() ? name_of(engine.checkpoint().path()) : names.id;
+  model.id = names.id.empty() ? id_of(engine.checkpoint().path()) : names.id;
   model.aliases = names.aliases;
   model.aliases.insert(model.aliases.end(), std::begin(kUsualNames), std::end(kUsualNames));
+  model.adapters = engine.adapter_names();
+  for (const std::string& adapter : model.adapters) {
+    if (model.answers_to(adapter))
+      return fail(ErrorCode::kBadInput, "--lora {}=…: the model itself answers to this name",
+                  adapter);
+  }
   model.description = description_of(config);
   model.fingerprint = fmt::format("mixtral-{}-{:x}", MIXTRAL_VERSION, config.n_parameters());
   model.created = std::chrono::duration_cast<std::chrono::seconds>(

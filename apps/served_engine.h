@@ -16,7 +16,8 @@ struct ServedNames {
   std::string chat_template;         ///< empty: what the checkpoint says
 };
 
-/// `engine` must outlive the result. Fails if it has no tokenizer, or the chat template is none.
+/// `engine` must outlive the result. Fails if it has no tokenizer, the chat template is none, or an
+/// adapter has a name that the model answers to.
 Result<ServedModel> served_model(Engine& engine, const ServedNames& names);
 
 }  // namespace mixtral

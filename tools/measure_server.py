@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""Measures what docs/reliability.md says of the server: many connections, overload, clients that leave, wrong numbers.
+"""Measures what docs/reliability.md says of the server: many connections, overload, clients that leave, wrong numbers,
+too little memory, tenants, the end.
 
-Usage: PROGRAM [-m MODEL]; without a model a tiny one with random weights is made. Takes a minute.
+Usage: PROGRAM [MEASURE…] [-m MODEL]; without a model a tiny one with random weights is made. Takes two minutes.
 """
 
 import argparse
 import asyncio
+import bisect
 import concurrent.futures
 import json
+import math
 import os
 import pathlib
 import re
@@ -215,9 +218,115 @@ async def wrong_numbers(server):
     print(f"  bodies of 9 MB refused after {milliseconds(times)}")
 
 
+async def slow_headers(server):
+    alone = [(await ask(server, {**CHAT, "max_tokens": 1}))[1] for _ in range(300)]
+    connections = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2000)]
+    start, ended = time.monotonic(), {}
+
+    async def send_slowly(i, reader, writer):
+        for byte in b"GET /health HTTP/1.1\r\n":
+            writer.write(bytes([byte]))
+            if await first_bytes(reader, 1):
+                break
+        ended[i] = time.monotonic() - start
+        writer.close()
+
+    async def first_bytes(reader, seconds):
+        try:
+            return await asyncio.wait_for(reader.read(100), seconds)
+        except asyncio.TimeoutError:
+            return b""
+
+    tasks = [asyncio.create_task(send_slowly(i, *connection)) for i, connection in enumerate(connections)]
+    waits = []
+    while time.monotonic() < start + 8:
+        waits.append((await ask(server, {**CHAT, "max_tokens": 1}))[1])
+    await asyncio.gather(*tasks)
+    print(f"2000 clients of 1 byte a second: told to go after {min(ended.values()):.1f} to {max(ended.values()):.1f} s; "
+          f"first byte of others meanwhile: {milliseconds(waits)}; alone: {milliseconds(alone)}")
+
+
+async def too_few_pages(server):
+    async def one(i):
+        body = {"messages": [{"role": "user", "content": f"{i}"}], "ignore_eos": True, "max_tokens": 1500, "temperature": 0}
+        status, _, _, answer = await ask(server, body)
+        return status, json.loads(answer.split(b"\r\n\r\n", 1)[1]).get("choices")
+
+    alone = [await one(i) for i in range(16)]
+    start = time.monotonic()
+    together = await asyncio.gather(*[one(i) for i in range(16)])
+    seconds = time.monotonic() - start
+    same = sum(a == b for a, b in zip(alone, together))
+    print(f"16 answers of 1500 tokens in pages for {await metric(server, 'mixtral_cache_pages'):.0f} × 32 tokens: "
+          f"{await metric(server, 'mixtral_preemptions_total'):.0f} preemptions, {same} of 16 the same as alone, {seconds:.1f} s")
+
+
+async def end_under_load(server):
+    tasks = [asyncio.create_task(ask(server, {**CHAT, "max_tokens": 400, "stream": True})) for _ in range(64)]
+    while await metric(server, "mixtral_sequences_running") < 64:
+        await asyncio.sleep(0.01)
+    start = time.monotonic()
+    server.process.terminate()
+    while (await status_of(server, "/ready")) != 503:
+        await asyncio.sleep(0.001)
+    told = time.monotonic() - start
+    answers = await asyncio.gather(*tasks)
+    whole = sum(answer[3].endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n") for answer in answers)
+    code = await asyncio.get_running_loop().run_in_executor(None, server.process.wait, 60)
+    print(f"SIGTERM with 64 streams: /ready is 503 after {1e3 * told:.0f} ms, {whole} of 64 whole, exit code {code}")
+
+
+async def end_at_once(server):
+    tasks = [asyncio.create_task(ask(server, {**CHAT, "max_tokens": 1900})) for _ in range(64)]
+    while await metric(server, "mixtral_sequences_running") < 64:
+        await asyncio.sleep(0.01)
+    server.process.terminate()
+    await asyncio.sleep(0.1)
+    start = time.monotonic()
+    server.process.terminate()
+    code = await asyncio.get_running_loop().run_in_executor(None, server.process.wait, 60)
+    print(f"a second SIGTERM: exit code {code} after {1e3 * (time.monotonic() - start):.0f} ms")
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def status_of(server, path):
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET %s HTTP/1.1\r\nConnection: close\r\n\r\n" % path.encode())
+    answer = await reader.read(100)
+    writer.close()
+    return int(answer.split(b" ", 2)[1])
+
+
+async def salts(server):
+    """How long a tenant waits for a prompt that another has in the cache, and for one that nobody has."""
+    times, hits = ([], []), 0
+    for i in range(1000):
+        prompt = [1, *(3 + (i * j + i) % 250 for j in range(600))]
+        if i % 2 == 0:
+            await ask(server, {"prompt": [prompt], "max_tokens": 1, "cache_salt": "first"}, "/v1/completions")
+        _, first, _, answer = await ask(server, {"prompt": [prompt], "max_tokens": 1, "cache_salt": f"second {i}"}, "/v1/completions")
+        times[i % 2].append(first)
+        hits += json.loads(answer.split(b"\r\n\r\n", 1)[1])["usage"]["prompt_tokens_details"]["cached_tokens"] > 0
+    print(f"1000 prompts of another tenant with another salt: {hits} found in the cache; "
+          f"with a copy there: {milliseconds(times[0])}; without: {milliseconds(times[1])}; Kolmogorov-Smirnov p = {same_distribution(*times):.3f}")
+
+
+def same_distribution(a, b):
+    """The p value of Kolmogorov's and Smirnov's test, by its limit for many samples."""
+    a, b = sorted(a), sorted(b)
+    distance = max(abs(bisect.bisect_right(a, x) / len(a) - bisect.bisect_right(b, x) / len(b)) for x in a + b)
+    scaled = distance * math.sqrt(len(a) * len(b) / (len(a) + len(b)))
+    return max(0.0, min(1.0, 2 * sum((-1) ** (k - 1) * math.exp(-2 * k * k * scaled * scaled) for k in range(1, 101))))
+
+
+MEASURES = ((many_streams, ()), (idle_connections, ()), (slow_headers, ()), (overload, ()), (clients_that_leave, ()), (wrong_numbers, ()),
+            (too_few_pages, ("--cache", "1", "--kv-type", "f32")), (salts, ()), (end_under_load, ()), (end_at_once, ()))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("program")
+    parser.add_argument("names", nargs="*", metavar="MEASURE", help=f"some of {', '.join(measure.__name__ for measure, _ in MEASURES)}; all without")
     parser.add_argument("-m", dest="model")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -225,10 +334,12 @@ def main():
         if model is None:
             model = f"{folder}/tiny.gguf"
             tiny_model.write(model)
-        for measure in (many_streams, idle_connections, overload, clients_that_leave, wrong_numbers):
-            server = Server(options.program, model)
+        for measure, arguments in MEASURES:
+            if options.names and measure.__name__ not in options.names:
+                continue
+            server = Server(options.program, model, *arguments)
             asyncio.run(measure(server))
-            if server.end() != 0:
+            if server.end() != 0 and measure is not end_at_once:
                 sys.exit("the server did not end well")
 
 

@@ -27,7 +27,7 @@ typedef enum mixtral_status {
   MIXTRAL_NOT_FOUND = 3,   /* what must exist does not */
   MIXTRAL_IO = 4,          /* the system refused to read or write */
   MIXTRAL_TOO_LARGE = 5,   /* more memory or context than there is */
-  MIXTRAL_DEVICE = 6,      /* a compute device failed */
+  MIXTRAL_DEVICE = 6,      /* a computation failed: a device, or a result that is no number */
   MIXTRAL_CANCELLED = 7,
   MIXTRAL_BUSY = 8 /* the queue is full: try again later */
 } mixtral_status;

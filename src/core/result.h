@@ -17,7 +17,7 @@ enum class ErrorCode {
   kNotFound,     ///< A file, tensor or key that must exist does not.
   kIo,           ///< The operating system refused to read or write.
   kTooLarge,     ///< More memory, context or time than allowed.
-  kDevice,       ///< A compute device failed.
+  kDevice,       ///< A computation failed: a device, or a result that is no number.
   kCancelled,    ///< The caller asked to stop.
   kBusy,         ///< No room at the moment: the same may succeed later.
 };

@@ -67,7 +67,7 @@ Status check_finite(std::span<const float> logits, size_t position) {
   const auto bad =
       std::find_if(logits.begin(), logits.end(), [](float x) { return !std::isfinite(x); });
   if (bad == logits.end()) return {};
-  return fail(ErrorCode::kBadInput,
+  return fail(ErrorCode::kDevice,
               "the model gave token {} the logit {} at position {}, expected a finite number",
               bad - logits.begin(), *bad, position);
 }

@@ -20,13 +20,13 @@ Result<size_t> find_largest(std::span<const float> logits) {
   size_t best = 0;
   for (size_t i = 0; i < logits.size(); ++i) {
     if (!(logits[i] < kInfinity)) {
-      return fail(ErrorCode::kBadInput,
+      return fail(ErrorCode::kDevice,
                   "the model gave token {} the logit {}, expected a finite number", i, logits[i]);
     }
     if (logits[i] > logits[best]) best = i;
   }
   if (logits[best] == -kInfinity) {
-    return fail(ErrorCode::kBadInput, "the model gave every token the logit -inf");
+    return fail(ErrorCode::kDevice, "the model gave every token the logit -inf");
   }
   return best;
 }

@@ -59,8 +59,8 @@ class Sampler {
 
   /// Tells of a token of the prompt or answer, for the penalties.
   void observe(int32_t id, bool generated);
-  /// Fails with kBadInput if a logit is NaN or infinitely large, all are infinitely small, or no
-  /// token is allowed. Does not observe() its choice.
+  /// Fails with kDevice if a logit is NaN or infinitely large, or all are infinitely small; with
+  /// kBadInput if no token is allowed. Does not observe() its choice.
   Result<SampledToken> sample(std::span<const float> logits, TokenMask allowed = {});
 
  private:

@@ -226,6 +226,7 @@ AnswerFields read_answer_fields(Fields& fields, const ApiContext& context, const
   read_routing(fields, context, answer);
   read_response_grammar(fields, request);
   request.priority = static_cast<int>(fields.integer("priority", -1000, 1000).value_or(0));
+  request.adapter = call.model.adapter;
   // Whoever has another key, or another salt, can learn nothing from how fast a prompt is read.
   request.cache_salt = call.tenant + "\n" + fields.text("cache_salt").value_or("");
   request.client = call.tenant.empty() ? call.http.peer : call.tenant;
@@ -234,10 +235,15 @@ AnswerFields read_answer_fields(Fields& fields, const ApiContext& context, const
   return answer;
 }
 
-void check_model(Fields& fields, const ApiContext& context) {
+void read_model(Fields& fields, const ApiContext& context, Call& call) {
+  call.model = context.model.itself();
   const auto name = fields.text("model");
-  if (!name || name->empty() || context.options.accept_any_model) return;
-  if (!context.model.answers_to(*name)) fields.refuse(unknown_model(name->substr(0, 200)));
+  if (!name || name->empty()) return;
+  if (auto found = context.model.find(*name)) {
+    call.model = *std::move(found);
+  } else if (!context.options.accept_any_model) {
+    fields.refuse(unknown_model(name->substr(0, 200)));
+  }
 }
 
 ApiStatus finish_fields(const Fields& fields, const ApiContext& context) {

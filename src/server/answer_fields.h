@@ -24,12 +24,12 @@ struct AnswerDefaults {
   std::optional<size_t> max_tokens;  ///< none: to the end of the context
 };
 
-/// What is wrong is noted in `fields`.
+/// After read_model(). What is wrong is noted in `fields`.
 AnswerFields read_answer_fields(Fields& fields, const ApiContext& context, const Call& call,
                                 const AnswerDefaults& defaults);
 
-/// The model that a request names is this one; a missing name is.
-void check_model(Fields& fields, const ApiContext& context);
+/// Reads "model" into the call; without a name it is the model as it is.
+void read_model(Fields& fields, const ApiContext& context, Call& call);
 
 /// The status of `fields`; unknown ones are an error in strict mode.
 ApiStatus finish_fields(const Fields& fields, const ApiContext& context);

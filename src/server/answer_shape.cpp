@@ -6,10 +6,10 @@
 
 namespace mixtral {
 
-AnswerHead make_answer_head(const ApiContext& context, std::string_view id_prefix,
+AnswerHead make_answer_head(const ApiContext& context, const Call& call, std::string_view id_prefix,
                             std::string_view object) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return {random_id(id_prefix), std::string(object), context.model.id, context.model.fingerprint,
+  return {random_id(id_prefix), std::string(object), call.model.id, context.model.fingerprint,
           std::chrono::duration_cast<std::chrono::seconds>(now).count()};
 }
 

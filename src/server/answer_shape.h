@@ -21,7 +21,7 @@ struct AnswerHead {
   /// {"id", "object", "created", "model", "system_fingerprint"}
   Json json() const;
 };
-AnswerHead make_answer_head(const ApiContext& context, std::string_view id_prefix,
+AnswerHead make_answer_head(const ApiContext& context, const Call& call, std::string_view id_prefix,
                             std::string_view object);
 
 struct Usage {

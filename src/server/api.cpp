@@ -108,6 +108,11 @@ ApiError http_error(unsigned status, std::string message) {
   return error;
 }
 
+// No path has two handlers.
+std::string allowed_with(std::string_view method) {
+  return fmt::format("{}{}, OPTIONS", method, method == "GET" ? ", HEAD" : "");
+}
+
 HttpResponse preflight(const HttpRequest& request) {
   HttpResponse response;
   response.status = 204;
@@ -163,7 +168,7 @@ Api::Target Api::find_target(const HttpRequest& request) const {
       request.method == "HEAD" ? std::string_view("GET") : std::string_view(request.method);
   Target target;
   if (context_.options.page && find_page_file(path) != nullptr) {
-    target.path_known = true;
+    target.allowed = allowed_with("GET");
     if (method == "GET") target.route = &kPage;
     target.tail = path;
     return target;
@@ -174,7 +179,7 @@ Api::Target Api::find_target(const HttpRequest& request) const {
     const bool below =
         route.takes_tail && path.size() > route.path.size() && path.starts_with(route.path);
     if (!below && path != route.path) continue;
-    target.path_known = true;
+    target.allowed = allowed_with(route.method);
     if (route.method != method) continue;
     target.route = &route;
     target.tail = path.substr(route.path.size());
@@ -218,8 +223,11 @@ ApiStatus Api::read_body(Call& call) const {
 ApiStatus Api::no_target(const Target& target, const HttpRequest& request) const {
   constexpr size_t kShownBytes = 200;
   const std::string path = request.path.substr(0, kShownBytes);
-  if (target.path_known)
-    return tl::unexpected(http_error(405, fmt::format("{} is not for {}", request.method, path)));
+  if (!target.allowed.empty()) {
+    ApiError error = http_error(405, fmt::format("{} is not for {}", request.method, path));
+    error.headers = {{"Allow", target.allowed}};
+    return tl::unexpected(std::move(error));
+  }
   ApiError error = http_error(404, fmt::format("no such endpoint: {}", path));
   error.type = "not_found_error";
   return tl::unexpected(std::move(error));

@@ -23,8 +23,8 @@ class Api {
   /// What the path and method of a request lead to.
   struct Target {
     const Route* route = nullptr;
-    std::string_view tail;    ///< of the path, still encoded
-    bool path_known = false;  ///< with another method it would lead somewhere
+    std::string_view tail;  ///< of the path, still encoded
+    std::string allowed;    ///< methods that this path leads somewhere with
   };
   Target find_target(const HttpRequest& request) const;
   ApiStatus answer(const Target& target, Call& call);

@@ -54,6 +54,7 @@ struct Call {
   HttpRequest http;
   Json body = Json::object();
   std::string tail;    ///< the rest of the path where a route has one, decoded
+  ModelChoice model;   ///< what the body asks for, once its model is read
   std::string tenant;  ///< whose cached prompts it may share: the key's number, "" without keys
   std::shared_ptr<Exchange> exchange;
 };

@@ -138,12 +138,13 @@ ChatInput read_chat_input(Fields& fields, const ApiOptions& options) {
   ChatMessage& last = input.messages.back();
   if (last.prefix) input.prefix = last.content;
   const bool go_on = fields.boolean("continue_final_message", false);
-  if (go_on && fields.boolean("add_generation_prompt", false)) {
+  const bool shows_beginning = fields.boolean("echo", false);
+  if (fields.boolean("add_generation_prompt", false) && go_on) {
     fields.refuse("continue_final_message",
                   "continue_final_message and add_generation_prompt exclude each other");
   }
   if (go_on && last.role == "assistant") last.prefix = true;
-  if (go_on && fields.boolean("echo", false)) input.prefix = last.content;
+  if (go_on && shows_beginning) input.prefix = last.content;
   if (input.tools.tools.empty() || !fields.good()) return input;
   if (last.prefix) fields.refuse("tools", "tools: an answer that has begun cannot call any");
   add_tools_text(input.tools, input.messages);

@@ -28,9 +28,12 @@ class Connection::Answer : public Exchange {
 
   void begin_stream(HttpResponse head, std::string_view ping) override {
     if (!is_current()) return;
-    connection_->streams_ = true;
-    connection_->ping_ = chunk_of(ping);
-    connection_->queue(response_head(head, BodyFraming::kChunked, connection_->keep_alive_));
+    Connection& to = *connection_;
+    to.streams_ = true;
+    to.keep_alive_ = to.keep_alive_ && to.in_chunks_;
+    to.ping_ = to.framed(ping);
+    to.queue(response_head(head, to.in_chunks_ ? BodyFraming::kChunked : BodyFraming::kClose,
+                           to.keep_alive_));
   }
 
   void write(std::string_view data) override {
@@ -39,12 +42,12 @@ class Connection::Answer : public Exchange {
       connection_->close();  // it calls closed_
       return;
     }
-    connection_->queue(chunk_of(data));
+    connection_->queue(connection_->framed(data));
   }
 
   void end_stream() override {
     if (!is_current()) return;
-    connection_->queue(kLastChunk);
+    if (connection_->in_chunks_) connection_->queue(kLastChunk);
     connection_->end_answer();
   }
 
@@ -154,6 +157,7 @@ void Connection::dispatch() {
   state_ = State::kAnswering;
   count_body(0);
   keep_alive_ = keep_alive_ && parser_.keep_alive() && !context_.draining;
+  in_chunks_ = parser_.takes_chunks();
   HttpRequest request = parser_.take();
   request.peer = transport_->peer();
   head_only_ = request.method == "HEAD";
@@ -211,6 +215,10 @@ void Connection::on_written(bool good) {
   } else {
     transport_->cancel_timer();
   }
+}
+
+std::string Connection::framed(std::string_view data) const {
+  return in_chunks_ ? chunk_of(data) : std::string(data);
 }
 
 void Connection::end_answer() {

@@ -67,6 +67,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_late();
   void on_stuck();
   void on_silence();
+  std::string framed(std::string_view data) const;
   void end_answer();
   void count_out();
   void count_body(size_t n_bytes);
@@ -79,7 +80,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   HttpParser parser_;
   State state_ = State::kReading;
   bool reading_ = false, writing_ = false, keep_alive_ = true, ended_ = false, streams_ = false;
-  bool continued_ = false, head_only_ = false, head_clock_ = false, body_clock_ = false;
+  bool continued_ = false, head_only_ = false, in_chunks_ = true, head_clock_ = false,
+       body_clock_ = false;
   bool counted_ = false;           // among n_requests
   std::array<char, 8192> chunk_;   // being read into
   std::string unparsed_;           // read, not yet parsed

@@ -131,7 +131,7 @@ void read_chat_logprobs(Fields& fields, AnswerPlan& plan) {
 
 ApiStatus handle_chat(ApiContext& context, Call& call) {
   Fields fields(call.body);
-  check_model(fields, context);
+  read_model(fields, context, call);
   const ChatInput input = read_chat_input(fields, context.options);
   AnswerPlan plan;
   plan.fields =
@@ -142,7 +142,7 @@ ApiStatus handle_chat(ApiContext& context, Call& call) {
   MIXTRAL_TRY(RenderedChat chat, render_chat(context, input));
   MIXTRAL_TRY(check_prompt_length(chat.ids.size(), context));
 
-  plan.head = make_answer_head(context, "chatcmpl-", "chat.completion");
+  plan.head = make_answer_head(context, call, "chatcmpl-", "chat.completion");
   plan.chunk_object = "chat.completion.chunk";
   plan.strip_leading_space = chat.strip_leading_space;
   Request request = plan.fields.request;
@@ -159,7 +159,7 @@ ApiStatus handle_chat(ApiContext& context, Call& call) {
 // Mixtral has no tokens for text around a gap: what comes before it is continued.
 ApiStatus handle_fim(ApiContext& context, Call& call) {
   Fields fields(call.body);
-  check_model(fields, context);
+  read_model(fields, context, call);
   const auto prompt = fields.text("prompt");
   if (!prompt) fields.refuse("prompt", "prompt: missing");
   if (!fields.text("suffix").value_or("").empty())
@@ -169,7 +169,7 @@ ApiStatus handle_fim(ApiContext& context, Call& call) {
       read_answer_fields(fields, context, call, {context.options.chat_temperature, std::nullopt});
   MIXTRAL_TRY(finish_fields(fields, context));
 
-  plan.head = make_answer_head(context, "fim-", "chat.completion");
+  plan.head = make_answer_head(context, call, "fim-", "chat.completion");
   plan.chunk_object = "chat.completion.chunk";
   Request request = plan.fields.request;
   request.prompt_ids = encode_prompt(*context.model.tokenizer, *prompt, true);

@@ -152,7 +152,7 @@ ApiResult<std::vector<GivenPrompt>> completion_prompts(Fields& fields, const Api
 
 ApiStatus handle_completions(ApiContext& context, Call& call) {
   Fields fields(call.body);
-  check_model(fields, context);
+  read_model(fields, context, call);
   AnswerPlan plan;
   Echo echo;
   plan.fields = read_answer_fields(fields, context, call,
@@ -162,7 +162,7 @@ ApiStatus handle_completions(ApiContext& context, Call& call) {
   MIXTRAL_TRY(finish_fields(fields, context));
   add_hidden_bos(context, prompts, echo);
 
-  plan.head = make_answer_head(context, "cmpl-", "text_completion");
+  plan.head = make_answer_head(context, call, "cmpl-", "text_completion");
   plan.chunk_object = plan.head.object;
   std::vector<Request> requests(prompts.size(), plan.fields.request);
   auto shape = std::make_unique<CompletionShape>(*context.model.tokenizer, prompts,

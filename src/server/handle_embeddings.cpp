@@ -95,7 +95,7 @@ size_t read_dimensions(Fields& fields, size_t dim) {
 
 ApiStatus handle_embeddings(ApiContext& context, Call& call) {
   Fields fields(call.body);
-  check_model(fields, context);
+  read_model(fields, context, call);
   const auto format = fields.choice("encoding_format", {"float", "base64"});
   fields.choice("output_dtype", {"float"});
   const size_t n_numbers = read_dimensions(fields, context.model.dim);
@@ -115,11 +115,12 @@ ApiStatus handle_embeddings(ApiContext& context, Call& call) {
     Request request;
     request.prompt_ids = std::move(prompt.ids);
     request.prompt_only = request.embedding = true;
+    request.adapter = call.model.adapter;
     request.cache_salt = call.tenant + "\n";
     request.client = call.tenant.empty() ? call.http.peer : call.tenant;
     requests.push_back(std::move(request));
   }
-  const AnswerHead head = make_answer_head(context, "embd-", "list");
+  const AnswerHead head = make_answer_head(context, call, "embd-", "list");
   auto sink = std::make_unique<EmbeddingSink>(call.exchange, head.json(), requests.size(),
                                               n_numbers, format == "base64");
   return Job::start(context, call.exchange, std::move(requests), std::move(sink));

@@ -51,7 +51,7 @@ ApiStatus handle_routing(ApiContext& context, Call& call) {
   while (at != end) {
     size_t layer = 0;
     const auto parsed = std::from_chars(at, end, layer);
-    const bool separated = parsed.ptr == end || *parsed.ptr == ',';
+    const bool separated = parsed.ptr == end || (*parsed.ptr == ',' && parsed.ptr + 1 != end);
     if (parsed.ec != std::errc() || !separated || layer >= model.n_layers) {
       return tl::unexpected(bad_request("layers",
                                         "layers: expected numbers from 0 to {}, with "

@@ -24,19 +24,20 @@ Json piece_json(const Tokenizer& tokenizer, int32_t id) {
 // A body of "prompt" (vLLM), "messages" (vLLM) or "content" (llama-server), in this order.
 ApiResult<std::vector<int32_t>> ids_of(Fields& fields, const ApiContext& context) {
   const Tokenizer& tokenizer = *context.model.tokenizer;
-  if (const auto prompt = fields.text("prompt"))
-    return encode_prompt(tokenizer, *prompt, fields.boolean("add_special_tokens", true));
+  const bool add_special_tokens = fields.boolean("add_special_tokens", true);
+  const bool add_bos = fields.boolean("add_special", false);
+  const bool parse = fields.boolean("parse_special", true);
+  const auto prompt = fields.text("prompt"), content = fields.text("content");
+  const bool has_messages = fields.array("messages") != nullptr;
   MIXTRAL_TRY(fields.status());
-  if (fields.find("messages") != nullptr) {
+  if (prompt) return encode_prompt(tokenizer, *prompt, add_special_tokens);
+  if (has_messages) {
     const ChatInput input = read_chat_input(fields, context.options);
     MIXTRAL_TRY(fields.status());
     MIXTRAL_TRY(RenderedChat chat, render_chat(context, input));
     return std::move(chat.ids);
   }
-  const auto content = fields.text("content");
   if (!content) fields.refuse("prompt", "prompt: missing (or messages, or content)");
-  const bool add_bos = fields.boolean("add_special", false);
-  const bool parse = fields.boolean("parse_special", true);
   MIXTRAL_TRY(fields.status());
   if (parse) return encode_prompt(tokenizer, *content, add_bos);
   std::vector<int32_t> ids = tokenizer.encode(*content);
@@ -50,9 +51,9 @@ Json name_of(const Tokenizer& tokenizer, std::optional<int32_t> id) {
 }
 
 // The dialogue of a request as the prompt that it becomes.
-ApiResult<RenderedChat> chat_of(const ApiContext& context, const Call& call) {
+ApiResult<RenderedChat> chat_of(const ApiContext& context, Call& call) {
   Fields fields(call.body);
-  check_model(fields, context);
+  read_model(fields, context, call);
   const ChatInput input = read_chat_input(fields, context.options);
   MIXTRAL_TRY(fields.status());
   return render_chat(context, input);
@@ -62,12 +63,11 @@ ApiResult<RenderedChat> chat_of(const ApiContext& context, const Call& call) {
 
 ApiStatus handle_tokenize(ApiContext& context, Call& call) {
   Fields fields(call.body);
-  check_model(fields, context);
+  read_model(fields, context, call);
   const Tokenizer& tokenizer = *context.model.tokenizer;
   MIXTRAL_TRY(const auto ids, ids_of(fields, context));
   const bool with_strings = fields.boolean("return_token_strs", false);
   const bool with_pieces = fields.boolean("with_pieces", false);
-  fields.ignore({"content", "messages", "add_special", "parse_special", "add_special_tokens"});
   MIXTRAL_TRY(finish_fields(fields, context));
 
   Json body = {
@@ -86,7 +86,7 @@ ApiStatus handle_tokenize(ApiContext& context, Call& call) {
 
 ApiStatus handle_detokenize(ApiContext& context, Call& call) {
   Fields fields(call.body);
-  check_model(fields, context);
+  read_model(fields, context, call);
   const Json* tokens = fields.array("tokens");
   if (tokens == nullptr) fields.refuse("tokens", "tokens: missing");
   MIXTRAL_TRY(fields.status());

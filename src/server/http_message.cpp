@@ -95,7 +95,7 @@ std::string response_head(const HttpResponse& response, BodyFraming framing, boo
     fmt::format_to(out, "{}: {}\r\n", header.name, header.value);
   if (framing == BodyFraming::kChunked) {
     head += "Transfer-Encoding: chunked\r\n";
-  } else if (!has_no_body(response.status)) {
+  } else if (framing == BodyFraming::kLength && !has_no_body(response.status)) {
     fmt::format_to(out, "Content-Length: {}\r\n", response.body.size());
   }
   head += keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";

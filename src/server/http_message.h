@@ -44,7 +44,7 @@ std::optional<std::string> percent_decode(std::string_view text);
 std::optional<std::string> query_value(std::string_view query, std::string_view name);
 
 /// How the end of a body is told.
-enum class BodyFraming { kLength, kChunked };
+enum class BodyFraming { kLength, kChunked, kClose };
 
 /// Status line and headers with the empty line after them.
 std::string response_head(const HttpResponse& response, BodyFraming framing, bool keep_alive);

@@ -79,9 +79,11 @@ bool HttpParser::done() const { return state_->parser.is_done(); }
 size_t HttpParser::n_body_bytes() const { return state_->parser.get().body().size(); }
 const std::optional<HttpParseError>& HttpParser::error() const { return state_->error; }
 bool HttpParser::keep_alive() const { return state_->parser.keep_alive(); }
+bool HttpParser::takes_chunks() const { return state_->parser.get().version() >= 11; }
 
 bool HttpParser::wants_continue() const {
-  return beast::iequals(state_->parser.get()[http::field::expect], "100-continue");
+  return takes_chunks() &&
+         beast::iequals(state_->parser.get()[http::field::expect], "100-continue");
 }
 
 HttpRequest HttpParser::take() {

@@ -1,4 +1,4 @@
-// Bytes of a connection to one HTTP/1.1 request, whatever the pieces they come in.
+// Bytes of a connection to one HTTP/1.1 or HTTP/1.0 request, whatever the pieces they come in.
 #pragma once
 
 #include <cstddef>
@@ -45,6 +45,7 @@ class HttpParser {
 
   bool wants_continue() const;  ///< after head_done(): waits for a word before it sends the body
   bool keep_alive() const;      ///< after head_done(): the connection may be used again
+  bool takes_chunks() const;    ///< after head_done(): HTTP/1.0 knows no chunked answers
   /// The request, without peer and id. Only when done().
   HttpRequest take();
 

@@ -17,9 +17,16 @@
 
 namespace mixtral {
 
+/// What a request may ask for by name: the model as it is, or through an adapter.
+struct ModelChoice {
+  std::string id;
+  std::string adapter;  ///< as Request::adapter
+};
+
 struct ServedModel {
   std::string id;
   std::vector<std::string> aliases;
+  std::vector<std::string> adapters;  ///< each is a model of its own, "ID:ADAPTER"
   std::string description;  ///< for people: "Mixtral, 8 experts of which 2 answer, 32 layers"
   std::string fingerprint;  ///< of program and weights
   int64_t created = 0;      ///< seconds since 1970
@@ -36,7 +43,12 @@ struct ServedModel {
   std::function<Result<Stream>(Request request)> submit;
   std::function<EngineStats()> stats;
 
+  /// Whether it is the id or an alias.
   bool answers_to(std::string_view name) const;
+  /// The model itself comes before an adapter of the same name; nullopt for a name of neither.
+  std::optional<ModelChoice> find(std::string_view name) const;
+  ModelChoice itself() const { return {id, ""}; }
+  ModelChoice through(const std::string& adapter) const { return {id + ":" + adapter, adapter}; }
 };
 
 }  // namespace mixtral

@@ -126,6 +126,19 @@ void refuse_tools(Fields& fields, const Json* tools, const Json* choice) {
   if (tools != nullptr && !tools->empty() && !none) fields.refuse(tools_not_supported("tools"));
 }
 
+// What came before "tools", whose clients want answers of another form.
+void refuse_functions(Fields& fields, const ApiOptions& options) {
+  const Json* functions = fields.array("functions");
+  const Json* choice = fields.find("function_call");
+  if (choice != nullptr && *choice == "none") return;
+  if (functions != nullptr && !functions->empty()) {
+    if (!options.tool_emulation) return fields.refuse(tools_not_supported("functions"));
+    fields.refuse("functions", "functions: long replaced by tools, which are supported");
+  } else if (choice != nullptr && *choice != "auto") {
+    fields.refuse("function_call", "function_call: there are no functions to choose from");
+  }
+}
+
 }  // namespace
 
 ApiError tools_not_supported(std::string_view param) {
@@ -137,11 +150,9 @@ ApiError tools_not_supported(std::string_view param) {
 
 ToolUse read_tool_use(Fields& fields, const ApiOptions& options) {
   const Json* tools = fields.array("tools");
-  const Json* functions = fields.array("functions");
   const Json* choice = fields.find("tool_choice");
   const bool parallel = fields.boolean("parallel_tool_calls", true);
-  fields.ignore({"function_call"});
-  if (functions != nullptr && !functions->empty()) fields.refuse(tools_not_supported("functions"));
+  refuse_functions(fields, options);
   if (tools == nullptr && choice != nullptr && *choice != "none" && *choice != "auto")
     fields.refuse("tool_choice", "tool_choice: there are no tools to choose from");
   ToolUse use;

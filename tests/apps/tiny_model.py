@@ -3,6 +3,8 @@
 Usage: FILE (as a program).
 """
 
+import json
+import os
 import random
 import string
 import struct
@@ -97,6 +99,24 @@ def write(path):
     header = struct.pack("<4sIQQ", b"GGUF", 3, len(infos), len(keys)) + b"".join(keys) + b"".join(infos)
     with open(path, "wb") as file:
         file.write(header + bytes(-len(header) % 32) + data)
+
+
+def write_adapter(folder, letters, size=1000.0):
+    """A low-rank adapter of this model in mistral-finetune's form, with which it writes these two letters and nothing else."""
+    tokens = [piece for piece, _, _ in vocabulary()]
+    generator = random.Random(1)
+    a = [generator.gauss(0, 1) for _ in range(DIM)]
+    b = [0.0] * len(tokens)
+    for letter, value in zip(letters, (size, -size), strict=True):  # one for either sign of A x
+        b[tokens.index(letter)] = value
+    header, data = {}, b""
+    for name, shape, values in ("output.lora_A.weight", [1, DIM], a), ("output.lora_B.weight", [len(b), 1], b):
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + 4 * len(values)]}
+        data += struct.pack(f"<{len(values)}f", *values)
+    text = json.dumps(header).encode()
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "lora.safetensors"), "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + data)
 
 
 if __name__ == "__main__":

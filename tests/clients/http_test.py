@@ -78,6 +78,22 @@ class Protocol(unittest.TestCase):
                 answer += part
         self.assertIn(b"200 OK", answer)
 
+    def test_old_clients_are_told_the_end_by_the_end_of_the_connection(self):
+        def ask(body, headers=b""):
+            data = json.dumps(body).encode()
+            head, _, answer = exchange(b"POST /v1/chat/completions HTTP/1.0\r\n%sContent-Length: %d\r\n\r\n%s" % (headers, len(data), data)).partition(b"\r\n\r\n")
+            self.assertIn(b" 200 OK", head)
+            self.assertNotIn(b"Transfer-Encoding", head)
+            return head, answer
+
+        options = {**HELLO, "temperature": 0}
+        head, whole = ask(options)
+        self.assertIn(b"Content-Length: %d\r\n" % len(whole), head)
+        head, stream = ask({**options, "stream": True}, b"Connection: keep-alive\r\nExpect: 100-continue\r\n")
+        self.assertIn(b"Connection: close", head)
+        text = "".join(event["choices"][0]["delta"].get("content", "") for event in events(stream))
+        self.assertEqual(text, json.loads(whole)["choices"][0]["message"]["content"])
+
     def test_head_and_options(self):
         status, headers, body = server.request("HEAD", "/v1/models")
         self.assertEqual((status, body), (200, b""))
@@ -103,7 +119,9 @@ class Protocol(unittest.TestCase):
         self.assertEqual(server.get("/v1/models/mistralai/Mixtral-8x7B-v0.1")[1]["id"], "mistralai/Mixtral-8x7B-v0.1")
         self.assertEqual(server.get("/nothing")[0], 404)
         self.assertEqual(server.get("/v1/chat/completions")[0], 405)
-        self.assertEqual(server.request("DELETE", "/v1/models/tiny")[0], 405)
+        status, headers, _ = server.request("DELETE", "/v1/models/tiny")
+        self.assertEqual((status, headers["Allow"]), (405, "GET, HEAD, OPTIONS"))
+        self.assertEqual(server.request("PUT", "/v1/completions", "{}")[1]["Allow"], "POST, OPTIONS")
         for path in ("/health", "/healthz", "/v1/health", "/ready", "/version", "/tokenizer_info"):
             self.assertEqual(server.get(path)[0], 200, path)
 
@@ -161,6 +179,8 @@ class Answers(unittest.TestCase):
         kept = server.get(f"/v1/routing/{answer['id']}?layers=1")[1]
         self.assertEqual(kept["layers"], [1])
         self.assertEqual(kept["choices"][0]["tokens"][0]["expert_ids"][0], tokens[0]["expert_ids"][1])
+        for layers in "2", "0,", ",", "0,x", "-1", "99999999999999999999":
+            self.assertEqual(server.get(f"/v1/routing/{answer['id']}?layers={layers}")[0], 400, layers)
         self.assertEqual(server.get("/v1/routing/none")[0], 404)
 
     def test_metrics(self):

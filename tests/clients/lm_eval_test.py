@@ -16,6 +16,7 @@ os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
 os.environ["OPENAI_API_KEY"] = "none"
 
 import lm_eval
+from lm_eval.models.gguf import GGUFLM
 from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI
 from lm_eval.tasks import TaskManager
 
@@ -84,6 +85,12 @@ class Harness(unittest.TestCase):
                     self.assertEqual(ids[:len(context)], context)
                     expected = sum(log_probabilities(ids)[len(context) - 1:])
                     self.assertAlmostEqual(response[0], expected, delta=1e-6)
+
+    def test_so_it_is_by_texts_and_their_offsets(self):
+        for sample in evaluate(GGUFLM(base_url=server.url), "tiny_choice"):
+            for choice, response in zip(sample["doc"]["choices"], sample["filtered_resps"]):
+                context, ids = ([1, *tokens(text)] for text in (sample["doc"]["question"], sample["doc"]["question"] + choice))
+                self.assertAlmostEqual(response[0], sum(log_probabilities(ids)[len(context) - 1:]), delta=1e-6)
 
     def test_texts_are_continued(self):
         samples = evaluate(self.completions(), "tiny_generation")

@@ -29,15 +29,16 @@ atexit.register(shutil.rmtree, WORK, ignore_errors=True)
 class Server:
     """Runs until close(), or the end of a with statement."""
 
-    def __init__(self, *arguments, model=MODEL, context=2048):
+    def __init__(self, *arguments, model=MODEL, context=2048, preexec_fn=None):
         self.process = subprocess.Popen(
             [PROGRAM, "serve", "-m", model, "--port", "0", "--context", str(context), "--chat-template", "mistral", "-q",
              *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=preexec_fn)
         line = self.process.stdout.readline()
         found = re.search(r"at (https?)://(127\.0\.0\.1):(\d+)", line)
         if not found:
-            raise RuntimeError(f"the server did not start: {line}{self.process.stderr.read()}")
+            error = line + self.process.stderr.read()
+            raise RuntimeError(f"the server did not start, and ended with {self.close()}: {error}")
         self.host, self.port = found.group(2), int(found.group(3))
         self.url = f"http://{self.host}:{self.port}"
 

@@ -192,6 +192,9 @@ class Refusals(unittest.TestCase):
         self.refused("tool_choice", tool_choice="required")
         self.refused("tool_choice", tools=[NOW], tool_choice="perhaps")
         self.refused("tool_choice", tools=[NOW], tool_choice=NAMED)
+        self.refused("functions", functions=[NOW["function"]])
+        self.refused("function_call", function_call={"name": "now"})
+        self.refused("messages[1].role", messages=ASK + [{"role": "function", "name": "now", "content": "noon"}])
         self.refused("tool_choice.type", tools=[NOW], tool_choice={"type": "allowed_tools", "allowed_tools": {}})
 
     def test_what_does_not_go_together(self):
@@ -212,10 +215,12 @@ class Refusals(unittest.TestCase):
 
     def test_without_the_option_all_of_it_is_refused(self):
         with Server() as plain:
-            for fields, param in (({"tools": [NOW]}, "tools"), ({"messages": DIALOGUE}, "messages[1].tool_calls")):
+            for fields, param in (({"tools": [NOW]}, "tools"), ({"functions": [NOW["function"]]}, "functions"), ({"messages": DIALOGUE}, "messages[1].tool_calls")):
                 status, body = plain.post("/v1/chat/completions", {"messages": ASK, **fields})
                 self.assertEqual((status, body["code"], body["param"]), (400, "tools_not_supported", param))
             status, _ = plain.post("/v1/chat/completions", {"messages": ASK, "tools": [NOW], "tool_choice": "none", "max_tokens": 1})
+            self.assertEqual(status, 200)
+            status, _ = plain.post("/v1/chat/completions", {"messages": ASK, "functions": [NOW["function"]], "function_call": "none", "max_tokens": 1})
             self.assertEqual(status, 200)
 
 

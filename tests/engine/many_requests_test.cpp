@@ -238,6 +238,7 @@ TEST_F(ManyRequests, EndAloneWithAnErrorWhenTheirLogitsAreNotFinite) {
   ASSERT_TRUE(bad.end);
   EXPECT_EQ(bad.end->reason, FinishReason::kError);
   ASSERT_TRUE(bad.end->error);
+  EXPECT_EQ(bad.end->error->code, ErrorCode::kDevice);
   EXPECT_NE(bad.end->error->message.find("logit"), std::string::npos);
   EXPECT_TRUE(bad.ids.empty());
   found.erase(found.begin() + 2);

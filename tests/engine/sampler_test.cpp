@@ -225,7 +225,7 @@ TEST(Sampler, RefusesLogitsThatAreNoNumbers) {
     const std::vector<float> nan = {1.0f, std::nanf(""), 2.0f}, infinite = {1.0f, 2.0f, kInfinity};
     const auto failed = sampler.sample(nan);
     ASSERT_FALSE(failed);
-    EXPECT_EQ(failed.error().code, ErrorCode::kBadInput);
+    EXPECT_EQ(failed.error().code, ErrorCode::kDevice);
     EXPECT_NE(failed.error().message.find("token 1"), std::string::npos);
     EXPECT_FALSE(sampler.sample(infinite));
     EXPECT_FALSE(sampler.sample(std::vector<float>(3, -kInfinity)));

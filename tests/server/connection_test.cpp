@@ -162,6 +162,18 @@ TEST_F(ConnectionTest, StreamsInChunksWithPingsInSilence) {
   EXPECT_FALSE(socket.closed);
 }
 
+TEST_F(ConnectionTest, EndsStreamsOfOldClientsWithTheConnection) {
+  socket.receive("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+  exchanges[0]->begin_stream({}, "ping");
+  exchanges[0]->write("abc");
+  exchanges[0]->end_stream();
+  socket.run();
+  EXPECT_EQ(socket.sent.find("Transfer-Encoding"), std::string::npos);
+  EXPECT_NE(socket.sent.find("Connection: close\r\n"), std::string::npos);
+  EXPECT_TRUE(socket.sent.ends_with("\r\n\r\nabc"));
+  EXPECT_TRUE(socket.sending_shut_down);
+}
+
 TEST_F(ConnectionTest, GivesUpOnAClientThatReadsNothing) {
   bool left = false;
   socket.reads_nothing = true;

@@ -97,6 +97,26 @@ TEST_F(ServingTest, AnswersManyClientsAtOnce) {
   EXPECT_TRUE(eventually([this] { return server->n_connections() == 0; }));
 }
 
+TEST_F(ServingTest, TellsOfAnswersThatFail) {
+  std::thread neighbour([this] {
+    EXPECT_NE(ask(R"({"prompt": "x", "max_tokens": 5})").find(R"("text":"abcde")"),
+              std::string::npos);
+  });
+  const std::string whole = ask(R"({"prompt": "x!"})");
+  EXPECT_TRUE(whole.starts_with("HTTP/1.1 500 ")) << whole;
+  EXPECT_NE(whole.find(R"("message":"not a number")"), std::string::npos);
+  EXPECT_NE(whole.find("x-should-retry: false"), std::string::npos);  // it would fail again
+  const std::string stream = ask(R"({"prompt": "x!", "stream": true})");
+  const size_t letters = stream.find(R"("text":"c")"), error = stream.find(R"("error":{)");
+  const size_t reason = stream.find(R"("finish_reason":"error")"), done = stream.find("[DONE]");
+  EXPECT_TRUE(stream.starts_with("HTTP/1.1 200 ")) << stream;
+  EXPECT_LT(letters, error) << stream;
+  EXPECT_LT(letters, reason) << stream;
+  EXPECT_LT(std::max(error, reason), done) << stream;
+  EXPECT_TRUE(stream.ends_with("0\r\n\r\n")) << stream;
+  neighbour.join();
+}
+
 TEST_F(ServingTest, ForgetsClientsThatLeave) {
   for (int i = 0; i < 50; ++i) {
     const int socket = connect();

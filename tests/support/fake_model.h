@@ -79,6 +79,7 @@ inline ServedModel fake_model(const Tokenizer& tokenizer) {
 }
 
 /// Answers requests with the alphabet, each on a thread of its own that the destructor waits for.
+/// Answers to prompts that end with "!" fail after three letters.
 class FakeEngine {
  public:
   ~FakeEngine() {
@@ -100,6 +101,7 @@ class FakeEngine {
     state.push(std::move(read), request.prompt_only);
     if (request.prompt_only) return;
     const size_t max_tokens = request.max_tokens == 0 ? 26 : request.max_tokens;
+    const bool fails = request.prompt_ids.back() == '!';
     AnswerEnd end;
     end.reason = FinishReason::kLength;
     for (size_t i = 0; i < max_tokens && end.reason == FinishReason::kLength; ++i) {
@@ -107,6 +109,11 @@ class FakeEngine {
       const auto letter = static_cast<char>('a' + i % 26);
       ++end.n_tokens;
       if (state.cancelled()) end.reason = FinishReason::kCancelled;
+      if (fails && i == 3) {
+        end.reason = FinishReason::kError;
+        end.error = Error{ErrorCode::kDevice, "not a number"};
+        break;
+      }
       state.push(AnswerToken{0, SampledToken{letter, 0, {}}, std::string(1, letter), std::nullopt},
                  false);
     }

@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""Faults around `mixtral serve`: model files that change under it, too little memory, clients of one byte a second.
+
+Usage: PROGRAM [unittest arguments].
+"""
+
+import concurrent.futures
+import http.client
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import time
+import unittest
+
+from server import MODEL, PROGRAM, WORK, Server, events, tiny_model
+
+CHAT = {"messages": [{"role": "user", "content": "Hello"}], "temperature": 0, "ignore_eos": True}
+
+
+def answer(server, **fields):
+    status, body = server.post("/v1/chat/completions", {**CHAT, **fields})
+    assert status == 200, body
+    return body["choices"][0]["message"]["content"]
+
+
+class Files(unittest.TestCase):
+    def test_a_model_in_memory_does_not_need_its_file_any_more(self):
+        path = WORK / "changing.gguf"
+        shutil.copy(MODEL, path)
+        with Server(model=str(path)) as server:
+            before = answer(server, max_tokens=32)
+            os.truncate(path, 4096)
+            self.assertEqual(answer(server, max_tokens=32), before)
+            path.unlink()
+            self.assertEqual(answer(server, max_tokens=32), before)
+            self.assertEqual(server.close(), 0)
+
+    def packed(self, name):
+        path = WORK / name
+        subprocess.run([PROGRAM, "pack", "-m", MODEL, "-o", str(path), "-q"], check=True)
+        return path
+
+    def test_a_mapped_model_may_be_replaced_by_another(self):
+        path = self.packed("replaced.packed")
+        with Server(model=str(path)) as server:
+            before = answer(server, max_tokens=32)
+            other = WORK / "other.packed"
+            other.write_bytes(b"something else")
+            other.rename(path)
+            self.assertEqual(answer(server, max_tokens=32), before)
+            self.assertEqual(server.close(), 0)
+
+    def test_a_mapped_model_that_is_cut_ends_the_server_with_a_word(self):
+        path = self.packed("cut.packed")
+        server = Server(model=str(path))
+        answer(server, max_tokens=4)
+        os.truncate(path, 4096)
+        with self.assertRaises((http.client.HTTPException, OSError)):
+            answer(server, max_tokens=4)
+        self.assertEqual(server.process.wait(timeout=10), 1)
+        self.assertRegex(server.process.stderr.read(), r"\Amixtral: .*\bcut\b.*\n\Z")
+        server.close()
+
+
+class LittleMemory(unittest.TestCase):
+    def test_answers_that_had_to_wait_for_pages_are_the_same(self):
+        with Server("--cache", "1", "--kv-type", "f32", "--parallel", "8") as server:  # 4096 positions
+            prompts = ("one", "two", "Once upon", "Hello")
+
+            def ask(prompt):
+                return answer(server, messages=[{"role": "user", "content": prompt}], max_tokens=1500)
+
+            alone = [ask(prompt) for prompt in prompts]
+            self.assertEqual(server.metric("mixtral_preemptions_total"), 0)
+            with concurrent.futures.ThreadPoolExecutor(len(prompts)) as pool:
+                self.assertEqual(list(pool.map(ask, prompts)), alone)
+            self.assertGreater(server.metric("mixtral_preemptions_total"), 0)
+
+
+class MemoryGroup:
+    """A cgroup with a limit, of either version; raises OSError where this process may not make one."""
+
+    def __init__(self, n_bytes):
+        root, version_1 = pathlib.Path("/sys/fs/cgroup"), pathlib.Path("/sys/fs/cgroup/memory")
+        is_version_1 = version_1.is_dir()
+        self.path = (version_1 if is_version_1 else root) / f"mixtral-test-{os.getpid()}"
+        self.path.mkdir()
+        self.events = self.path / ("memory.oom_control" if is_version_1 else "memory.events")
+        try:
+            (self.path / ("memory.limit_in_bytes" if is_version_1 else "memory.max")).write_text(str(n_bytes))
+            self.n_killed()
+        except OSError:
+            self.remove()
+            raise
+
+    def enter(self):
+        (self.path / "cgroup.procs").write_text("0")
+
+    def n_killed(self):
+        [line] = [line for line in self.events.read_text().splitlines() if line.startswith("oom_kill ")]
+        return int(line.split()[1])
+
+    def remove(self):
+        self.path.rmdir()
+
+
+class MemoryLimit(unittest.TestCase):
+    def try_with(self, n_bytes, *arguments):
+        """Why a server does not start in a group of so much memory; None if it answers a crowd there."""
+        try:
+            group = MemoryGroup(n_bytes)
+        except OSError as error:
+            self.skipTest(f"no cgroup to limit memory with: {error}")
+        try:
+            with Server(*arguments, preexec_fn=group.enter) as server:
+                with concurrent.futures.ThreadPoolExecutor(32) as pool:
+                    answers = set(pool.map(lambda _: answer(server, max_tokens=200), range(32)))
+                self.assertEqual(len(answers), 1)
+                self.assertEqual(server.close(), 0)
+            return None
+        except RuntimeError as refused:
+            return str(refused)
+        finally:
+            self.assertEqual(group.n_killed(), 0)
+            group.remove()
+
+    def test_a_server_starts_with_what_fits_or_says_why_not(self):
+        self.assertIsNone(self.try_with(128 << 20))
+        for mebibytes in 8, 16, 32:
+            error = self.try_with(mebibytes << 20)
+            self.assertRegex(error or "ended with 2: mixtral: the model needs", "ended with 2: mixtral: .*the model needs")
+        self.assertRegex(self.try_with(64 << 20, "--cache", "256"), "ended with 2: mixtral: .*the model needs")
+
+
+class SlowClients(unittest.TestCase):
+    def test_a_byte_a_second_is_too_slow(self):
+        with Server() as server:
+            start = time.monotonic()
+            slow = [socket.create_connection((server.host, server.port), timeout=30) for _ in range(20)]
+            for byte in b"GET /health HTTP/1.1":
+                try:
+                    for connection in slow:
+                        connection.sendall(bytes([byte]))
+                except OSError:  # it was told so, and has gone
+                    break
+                answer(server, max_tokens=1)
+                time.sleep(1)
+            self.assertLess(time.monotonic() - start, 15)
+            for connection in slow:
+                self.assertTrue(connection.recv(1000).startswith(b"HTTP/1.1 408 "))
+                connection.close()
+
+
+class End(unittest.TestCase):
+    def test_under_load_answers_come_to_their_end(self):
+        server = Server()
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            body = {**CHAT, "max_tokens": 600, "stream": True}
+            answers = [pool.submit(server.request, "POST", "/v1/chat/completions", body) for _ in range(16)]
+            while server.metric("mixtral_sequences_running") < 16:
+                time.sleep(0.01)
+            server.signal()
+            texts = {"".join(event["choices"][0]["delta"].get("content", "") for event in events(one.result()[2])) for one in answers}
+            self.assertEqual(len(texts), 1)
+        self.assertEqual(server.process.wait(timeout=10), 0)
+        server.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
