@@ -55,7 +55,7 @@ double best_rate(ThreadPool& pool, FunctionRef<uint64_t(size_t worker)> work) {
 size_t bytes_to_read() {
   const auto value_of = [](int name) { return static_cast<size_t>(std::max(sysconf(name), 0L)); };
   const size_t memory = value_of(_SC_PHYS_PAGES) * value_of(_SC_PAGESIZE);
-  return std::max(kLeastReadBytes, std::min(4 * value_of(_SC_LEVEL3_CACHE_SIZE), memory / 8));
+  return std::max(kLeastReadBytes, std::min(2 * value_of(_SC_LEVEL3_CACHE_SIZE), memory / 8));
 }
 
 double measure_reading(ThreadPool& pool) {
