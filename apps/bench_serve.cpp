@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <limits>
 #include <mutex>
 #include <optional>
+#include <thread>
 
+#include "core/process_memory.h"
 #include "core/rng.h"
 #include "table.h"
 
@@ -64,8 +67,8 @@ class ServeRun {
       for (Caller& caller : callers_) MIXTRAL_TRY(listen(caller));
     }
     result_.run_seconds.push_back(seconds_between(start, Clock::now()));
-    add_stats(before, engine_.stats());
-    return {};
+    result_.slowest_to_fastest = std::max(result_.slowest_to_fastest, longest_ / shortest_);
+    return settle(before);
   }
 
  private:
@@ -110,6 +113,7 @@ class ServeRun {
     while (request.prompt_ids.size() < n) request.prompt_ids.push_back(random_id());
     request.max_tokens = caller.is_intruder ? 1 : test_.answer_tokens;
     request.ignore_end = true;
+    request.routing = test_.routing;
     request.sampling.temperature = 0;
     request.cache_salt = std::to_string(index_);
     return request;
@@ -127,6 +131,10 @@ class ServeRun {
     if (caller.stream->done()) {
       caller.is_done = true;
       ++n_done_;
+      if (caller.is_intruder) return {};
+      const double seconds = seconds_between(caller.arrival, Clock::now());
+      shortest_ = std::min(shortest_, seconds);
+      longest_ = std::max(longest_, seconds);
     }
     return {};
   }
@@ -141,6 +149,19 @@ class ServeRun {
       if (is_time && test_.intruder_tokens > 0) callers_.back().arrival = now;
     }
     caller.last_token = now;
+  }
+
+  // The last stream ends a moment before its pages are given back.
+  Status settle(const EngineStats& before) {
+    EngineStats after = engine_.stats();
+    for (int i = 0; i < 100 && after.pages_used != after.pages_cached; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      after = engine_.stats();
+    }
+    add_stats(before, after);
+    if (after.pages_used == after.pages_cached) return {};
+    return fail(ErrorCode::kDevice, "{} pages of the cache were not given back",
+                after.pages_used - after.pages_cached);
   }
 
   void add_stats(const EngineStats& before, const EngineStats& after) {
@@ -165,6 +186,7 @@ class ServeRun {
   Bell bell_;  // outlives the streams
   std::vector<Caller> callers_;
   size_t n_done_ = 0, n_answering_ = 0;
+  double shortest_ = std::numeric_limits<double>::infinity(), longest_ = 0;  // of whole answers
 };
 
 double quantile(std::vector<double> values, double q) {
@@ -189,7 +211,7 @@ struct Column {
   double unit = 1;  // of the table, in that of `value`
 };
 
-constexpr double kMs = 1e-3, kPercent = 1e-2;
+constexpr double kMs = 1e-3, kPercent = 1e-2, kMegabyte = 1e6;
 
 const std::vector<Column>& columns() {
   using R = const ServeResult&;
@@ -200,6 +222,7 @@ const std::vector<Column>& columns() {
       {"shared", "shared_prefix", [](R r) { return double(r.test.shared_prefix); }, 0},
       {"rate", "rate", [](R r) { return r.test.rate; }, 2},
       {"intruder", "intruder_tokens", [](R r) { return double(r.test.intruder_tokens); }, 0},
+      {"routing", "routing", [](R r) { return double(r.test.routing); }, 0},
       {"threads", "threads", [](R r) { return double(r.n_threads); }, 0},
       {"tok/s", "tokens_per_second", [](R r) { return r.tokens_per_second(); }, 2},
       {"first p50 ms", "first_token_p50", [](R r) { return quantile(r.first_tokens, 0.5); }, 1,
@@ -212,6 +235,9 @@ const std::vector<Column>& columns() {
       {"cached %", "cached_share",
        [](R r) { return share(double(r.cached_tokens), double(r.prompt_tokens)); }, 0, kPercent},
       {"preempted", "preemptions", [](R r) { return double(r.preemptions); }, 0},
+      {"slow/fast", "slowest_to_fastest", [](R r) { return r.slowest_to_fastest; }, 2},
+      {"plan MB", "planned_bytes", [](R r) { return double(r.planned_bytes); }, 0, kMegabyte},
+      {"taken MB", "resident_bytes", [](R r) { return double(r.resident_bytes); }, 0, kMegabyte},
       {"overhead %", "overhead_share",
        [](R r) { return share(r.overhead_seconds, r.step_seconds); }, 2, kPercent},
   };
@@ -249,11 +275,20 @@ Result<std::unique_ptr<BenchServer>> BenchServer::load(const std::string& path,
   const KvLayout layout = {backend->kv_type(), config.n_layers, config.n_kv_heads, config.head_dim};
   const size_t least = scheduler_limits(config, options).max_sequence_pages + 1;
   options.kv_bytes = std::max(pages_of(positions), least) * layout.page_bytes();
-  MIXTRAL_TRY(auto engine, Engine::load(path, std::move(backend), options, progress));
-  return std::unique_ptr<BenchServer>(new BenchServer(std::move(engine)));
+  std::unique_ptr<BenchServer> server(new BenchServer);
+  server->planned_bytes_ = Engine::plan(checkpoint, *backend, options).total();
+  server->resident_before_ = resident_bytes();
+  MIXTRAL_TRY(server->engine_, Engine::load(path, std::move(backend), options, progress));
+  return server;
 }
 
-Status BenchServer::run(ServeResult& result) { return ServeRun(*engine_, result, n_runs_++).run(); }
+Status BenchServer::run(ServeResult& result) {
+  MIXTRAL_TRY(ServeRun(*engine_, result, n_runs_++).run());
+  result.planned_bytes = planned_bytes_;
+  const uint64_t resident = resident_bytes();
+  result.resident_bytes = resident > resident_before_ ? resident - resident_before_ : 0;
+  return {};
+}
 
 Json serve_json(const ServeResult& result) {
   Json json = {{"model", result.model}, {"test", "serve"}, {"kv_type", result.kv_type}};

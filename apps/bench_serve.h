@@ -19,6 +19,7 @@ struct ServeCase {
   size_t shared_prefix = 0;    ///< of the prompt's tokens, those that all requests begin with
   double rate = 0;             ///< arrivals per second, at random moments; 0: all at once
   size_t intruder_tokens = 0;  ///< a further prompt that comes once half of the streams answer
+  bool routing = false;        ///< every token brings along which experts it took
 
   size_t n_positions() const;  ///< of the longest sequence
 };
@@ -35,6 +36,11 @@ struct ServeResult {
   std::vector<double> intruders;     ///< first tokens of the intruders
   uint64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0, preemptions = 0;
   double step_seconds = 0, overhead_seconds = 0;  ///< in steps; of these, outside of the model
+  /// The slowest stream's time from arrival to end in those of the fastest; the worst run's.
+  /// Intruders do not count.
+  double slowest_to_fastest = 1;
+  uint64_t planned_bytes = 0;   ///< Engine::plan() of the engine that all cases share
+  uint64_t resident_bytes = 0;  ///< what the process holds more than before it was loaded
 
   double tokens_per_second() const;  ///< of answers, all streams together
 };
@@ -51,12 +57,14 @@ class BenchServer {
                                                    std::unique_ptr<Backend> backend,
                                                    const std::vector<ServeCase>& cases,
                                                    const ServeSetting& setting, Progress* progress);
-  /// One run, from a cache that knows none of its tokens; adds to `result` what it found.
+  /// One run, from a cache that knows none of its tokens; adds to `result` what it found. Fails if
+  /// pages are lost.
   Status run(ServeResult& result);
 
  private:
-  explicit BenchServer(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
+  BenchServer() = default;
   std::unique_ptr<Engine> engine_;
+  uint64_t planned_bytes_ = 0, resident_before_ = 0;
   size_t n_runs_ = 0;
 };
 

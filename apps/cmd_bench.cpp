@@ -36,7 +36,7 @@ struct BenchOptions {
   size_t kv_positions = 0;
   size_t chunk_tokens = 512, n_repeats = 3, n_copied = 0;
   std::string draft;
-  bool machine = false, json = false, csv = false;
+  bool routing = false, machine = false, json = false, csv = false;
 };
 
 std::vector<BenchCase> cases_of(const BenchOptions& options) {
@@ -83,6 +83,8 @@ Result<std::vector<ServeCase>> serve_cases(const BenchOptions& options) {
           test.rate = rate;
           test.intruder_tokens = intruder;
           cases.push_back(test);
+          test.routing = true;
+          if (options.routing) cases.push_back(test);
         }
       }
     }
@@ -303,6 +305,10 @@ void add_serve_options(CLI::App& command, BenchOptions& options) {
   add("--intruder", options.intruders,
       "A prompt of N tokens comes while the others answer (default: 0, none)",
       CLI::Range(size_t{0}, kMany));
+  command
+      .add_flag("--routing", options.routing,
+                "Everything twice: without, and with the experts of every token in the streams")
+      ->group("Serving");
   command
       .add_option("--kv-positions", options.kv_positions,
                   "Positions that the cache has room for (default: all that a test can use)")

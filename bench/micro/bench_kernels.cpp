@@ -2,6 +2,8 @@
 //
 //   matvec/TYPE/ISA    one activation row, panels streamed from memory: GB/s of panel bytes.
 //   matmulN/TYPE/ISA   N activation rows, one panel of 4096 columns from L2: operations per second.
+//   attention/ISA      32 rows of 4 heads of 128 dimensions over 8192 cached positions in F16:
+//                      operations per second.
 //
 // `mixtral bench --machine` prints the limits to compare them with.
 // Figures of one run on a quiet machine count, as ratios; use
@@ -101,6 +103,45 @@ void matmul(benchmark::State& state, Type type, Isa isa, size_t n_rows) {
                                              benchmark::Counter::kIs1000);
 }
 
+void attention(benchmark::State& state, Isa isa) {
+  constexpr size_t kRows = 32, kGroup = 4, kHeadDim = 128, kPositions = 8192;
+  const KvLayout layout = {KvType::kF16, 1, 1, kHeadDim};
+  std::vector<std::byte*> pages;
+  for (size_t page = 0; page < kPositions / kPageTokens; ++page)
+    pages.push_back(stream().data() + page * layout.page_bytes());
+  const KvView kv = {layout, pages};
+  const std::vector<float> q(kRows * kGroup * kHeadDim, 0.01f);
+  std::vector<float> y(q.size());
+  const AlignedBuffer scratch(cpu::attention_scratch_floats(kGroup, kHeadDim) * sizeof(float));
+  const cpu::AttentionTask task = {.q = q.data(),
+                                   .y = y.data(),
+                                   .q_stride = kGroup * kHeadDim,
+                                   .n_rows = kRows,
+                                   .first_position = kPositions - kRows,
+                                   .group = kGroup,
+                                   .head_dim = kHeadDim,
+                                   .sliding_window = 0,
+                                   .kv = &kv,
+                                   .layer = 0,
+                                   .kv_head = 0,
+                                   .scratch = reinterpret_cast<float*>(scratch.data())};
+  for (auto step : state) {
+    cpu::kernel_table(isa).attention(task);
+    benchmark::DoNotOptimize(y.data());
+  }
+  const auto ops = static_cast<double>(4 * kRows * kGroup * kHeadDim * kPositions);
+  state.counters["ops"] = benchmark::Counter(ops, benchmark::Counter::kIsIterationInvariantRate,
+                                             benchmark::Counter::kIs1000);
+}
+
+void register_attention() {
+  for (const Isa isa : {Isa::kAvx512, Isa::kAvx2, Isa::kScalar}) {
+    if (!isa_supported(isa)) continue;
+    benchmark::RegisterBenchmark(("attention/" + std::string(isa_name(isa))).c_str(), attention,
+                                 isa);
+  }
+}
+
 void register_kernels(const TypeInfo& info) {
   for (const Isa isa : {Isa::kAmx, Isa::kAvx512, Isa::kAvx2, Isa::kScalar}) {
     if (!isa_supported(isa)) continue;
@@ -122,6 +163,7 @@ int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   for (const mixtral::TypeInfo& info : mixtral::all_types()) mixtral::bench::register_kernels(info);
+  mixtral::bench::register_attention();
   benchmark::RunSpecifiedBenchmarks();
   return 0;
 }

@@ -49,7 +49,7 @@ build() {
 
 fetch llama-cpp-python==0.3.36
 build llama.cpp llama-cpp-python/vendor/llama.cpp \
-  llama-bench llama-batched-bench llama-simple llama-perplexity llama-quantize llama-imatrix
+  llama-bench llama-batched-bench llama-simple llama-perplexity llama-quantize llama-imatrix llama-server
 
 fetch ik-llama-cpp-python==0.1.5
 ik=ik-llama-cpp-python/vendor/ik_llama.cpp

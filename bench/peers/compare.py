@@ -36,6 +36,7 @@ BATCH_FLAGS = {
     ("-fa", "1"): ["-fa", "on"],
     ("-rtr", "0"): [],
     ("-rtr", "1"): ["-rtr"],
+    ("-mmp", "0"): ["--no-mmap"],  # where the file and the copies in memory do not fit beside each other
 }
 
 

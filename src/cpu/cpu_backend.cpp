@@ -17,7 +17,7 @@ namespace {
 
 // Rows of one attention task: few enough to spread a chunk over the cores, many enough to share key
 // reads.
-constexpr size_t kAttentionRows = 16;
+constexpr size_t kAttentionRows = 32;
 
 const CpuWeight& own(const Weight& weight) { return static_cast<const CpuWeight&>(weight); }
 

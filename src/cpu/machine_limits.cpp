@@ -1,5 +1,7 @@
 #include "cpu/machine_limits.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <numeric>
@@ -15,8 +17,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Larger than any last-level cache that a few threads will have to themselves.
-constexpr size_t kReadBytes = size_t{512} << 20;
+constexpr size_t kLeastReadBytes = size_t{512} << 20;
 constexpr size_t kPeakSteps = 200'000;
 // Other programs can only slow a run down, so the best one is the limit.
 constexpr int kRuns = 15;
@@ -49,10 +50,18 @@ double best_rate(ThreadPool& pool, FunctionRef<uint64_t(size_t worker)> work) {
   return best;
 }
 
+// So many that hardly any of them are still in the last-level cache when they are read again; at
+// most an eighth of the machine's memory.
+size_t bytes_to_read() {
+  const auto value_of = [](int name) { return static_cast<size_t>(std::max(sysconf(name), 0L)); };
+  const size_t memory = value_of(_SC_PHYS_PAGES) * value_of(_SC_PAGESIZE);
+  return std::max(kLeastReadBytes, std::min(2 * value_of(_SC_LEVEL3_CACHE_SIZE), memory / 8));
+}
+
 double measure_reading(ThreadPool& pool) {
-  const AlignedBuffer buffer(kReadBytes);
+  const AlignedBuffer buffer(bytes_to_read());
   if (buffer.data() == nullptr) return 0;
-  const size_t share = kReadBytes / pool.size() / kAlignment * kAlignment;
+  const size_t share = buffer.size() / pool.size() / kAlignment * kAlignment;
   pool.run([&](size_t worker) {  // pages become real, near the worker that will read them
     std::fill_n(buffer.data() + worker * share, share, static_cast<std::byte>(worker + 1));
   });

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 #include <iterator>
 
+#include "core/process_memory.h"
 #include "engine/answer.h"
 
 namespace mixtral {
@@ -37,14 +37,6 @@ std::string escaped(std::string_view text) {
     out += c == '\n' ? std::string("\\n") : std::string(1, c);
   }
   return out;
-}
-
-uint64_t resident_bytes() {
-  std::ifstream file("/proc/self/statm");
-  uint64_t total = 0, resident = 0;
-  file >> total >> resident;
-  constexpr uint64_t kPageBytes = 4096;
-  return resident * kPageBytes;
 }
 
 void write_engine(const EngineStats& stats, std::string& out) {

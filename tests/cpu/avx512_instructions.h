@@ -97,6 +97,9 @@ template <class T, class Out>
   for (size_t i = 0; i < 16; ++i) z[i] = std::fma(x[i], y[i], z[i]);
   return {Vec::of<float>(z)};
 }
+inline float scale(float x, float exponent) {
+  return std::isnan(exponent) ? exponent : std::scalbn(x, static_cast<int>(std::floor(exponent)));
+}
 // Control bits 2 i and 2 i + 1 choose the lane of its 128 bits that comes to lane i.
 [[gnu::noinline]] inline Floats permute(const Floats& v, int control) {
   const auto from = v.as<float>();
@@ -223,6 +226,7 @@ inline int shift_count(const __m128i& count) { return _mm_cvtsi128_si32(count); 
 #define _mm512_abs_ps(a) \
   (MIXTRAL_TWIN::each<float, MIXTRAL_TWIN::Floats>(a, [](float x) { return std::fabs(x); }))
 #define _mm512_fmadd_ps(a, b, c) MIXTRAL_TWIN::fmadd(a, b, c)
+#define _mm512_scalef_ps(a, b) MIXTRAL_TWIN_FLOATS(a, b, MIXTRAL_TWIN::scale(x, y))
 #define _mm512_mask_blend_ps(mask, a, b) MIXTRAL_TWIN::blend(mask, a, b)
 #define _mm512_permute_ps(v, control) MIXTRAL_TWIN::permute(v, control)
 #define _mm512_shuffle_f32x4(a, b, control) MIXTRAL_TWIN::shuffle_parts(a, b, control)
@@ -248,7 +252,6 @@ inline int shift_count(const __m128i& count) { return _mm_cvtsi128_si32(count); 
   (MIXTRAL_TWIN::each<T, MIXTRAL_TWIN::Ints>(a, [&](T x) { return result; }))
 #define _mm512_slli_epi32(a, n) MIXTRAL_TWIN_SHIFT(uint32_t, a, x << (n))
 #define _mm512_srli_epi32(a, n) MIXTRAL_TWIN_SHIFT(uint32_t, a, x >> (n))
-#define _mm512_srai_epi32(a, n) MIXTRAL_TWIN_SHIFT(int32_t, a, x >> (n))
 #define _mm512_slli_epi16(a, n) MIXTRAL_TWIN_SHIFT(uint16_t, a, x << (n))
 #define _mm512_srli_epi16(a, n) MIXTRAL_TWIN_SHIFT(uint16_t, a, x >> (n))
 #define _mm512_srl_epi16(a, n) MIXTRAL_TWIN_SHIFT(uint16_t, a, x >> MIXTRAL_TWIN::shift_count(n))

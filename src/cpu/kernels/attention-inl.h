@@ -17,12 +17,6 @@ struct AttentionTile {
   size_t row_of(size_t query) const { return first_row + query / task->group; }
 };
 
-// Positions [first, end).
-struct Span {
-  size_t first, end;
-  bool empty() const { return first >= end; }
-};
-
 inline Span visible(const AttentionTask& task, size_t row) {
   const size_t end = task.first_position + row + 1;
   const bool cut = task.sliding_window != 0 && end > task.sliding_window;
@@ -47,32 +41,44 @@ void start_tile(const AttentionTile& t) {
   }
 }
 
-// scores[0..15] of Q queries against the 16 keys of t.tile. One key's sum runs over the dimensions
-// in order.
-template <int Q>
+// scores[0..16 V) of Q queries against the keys of t.tile [head_dim, 16 V]. One key's sum runs over
+// the dimensions in order.
+template <int Q, int V>
 void score_keys(const AttentionTile& t, size_t query, float* scores) {
   const float* q = t.queries + query * t.padded_dim;
-  F32x16 sums[Q];
+  F32x16 sums[Q][V];
 #pragma GCC unroll 16
-  for (int i = 0; i < Q; ++i) sums[i] = set1(0);
+  for (size_t i = 0; i < Q; ++i) {
+#pragma GCC unroll 2
+    for (size_t v = 0; v < V; ++v) sums[i][v] = set1(0);
+  }
   for (size_t d = 0; d < t.task->head_dim; ++d) {
-    const F32x16 keys = load(t.tile + 16 * d);
+    F32x16 keys[V];
+#pragma GCC unroll 2
+    for (size_t v = 0; v < V; ++v) keys[v] = load(t.tile + 16 * (V * d + v));
 #pragma GCC unroll 16
-    for (size_t i = 0; i < Q; ++i) sums[i] = fma(set1(q[i * t.padded_dim + d]), keys, sums[i]);
+    for (size_t i = 0; i < Q; ++i) {
+      const F32x16 x = set1(q[i * t.padded_dim + d]);
+#pragma GCC unroll 2
+      for (size_t v = 0; v < V; ++v) sums[i][v] = fma(x, keys[v], sums[i][v]);
+    }
   }
   const F32x16 scale = set1(1.0f / __builtin_sqrtf(static_cast<float>(t.task->head_dim)));
 #pragma GCC unroll 16
-  for (size_t i = 0; i < Q; ++i) store(scores + i * kPageTokens, mul(sums[i], scale));
+  for (size_t i = 0; i < Q; ++i) {
+#pragma GCC unroll 2
+    for (size_t v = 0; v < V; ++v) store(scores + i * kPageTokens + 16 * v, mul(sums[i][v], scale));
+  }
 }
 
 // The next smaller number of queries that a function is made for.
 constexpr int fewer_queries(int q) { return q > 8 ? 8 : q > 6 ? 6 : q > 4 ? 4 : q / 2; }
 
-template <int Q>
+template <int Q, int V>
 void score_from(const AttentionTile& t, size_t query, float* scores) {
   for (; query + Q <= t.n_queries(); query += Q)
-    score_keys<Q>(t, query, scores + query * kPageTokens);
-  if constexpr (Q > 1) score_from<fewer_queries(Q)>(t, query, scores);
+    score_keys<Q, V>(t, query, scores + query * kPageTokens);
+  if constexpr (Q > 1) score_from<fewer_queries(Q), V>(t, query, scores);
 }
 
 // Turns one query's scores of a page into weights, zero outside `seen` (places in the page), and
@@ -96,57 +102,76 @@ void soften(const AttentionTile& t, size_t query, const Span& seen) {
     part[i] = exp(sub(part[i], set1(new_largest)));
     store(scores + 16 * i, part[i]);
   }
-  const F32x16 old = exp(sub(set1(t.largest[query]), set1(new_largest)));
-  const float factor = reduce_max(old);
   const float sum = reduce_add(add(add(part[0], part[1]), add(part[2], part[3])));
-  t.sums[query] = t.sums[query] * factor + sum;
+  const bool same_largest = new_largest == t.largest[query];  // as on most pages
+  if (same_largest) {
+    t.sums[query] += sum;
+    return;
+  }
+  const F32x16 old = exp(sub(set1(t.largest[query]), set1(new_largest)));
+  t.sums[query] = t.sums[query] * reduce_max(old) + sum;
   t.largest[query] = new_largest;
   float* result = t.results + query * t.padded_dim;
   for (size_t d = 0; d < t.padded_dim; d += 16) store(result + d, mul(load(result + d), old));
 }
 
-// results += weight * value over places [span) of t.tile, for Q queries that see them all.
-template <int Q>
-void add_values(const AttentionTile& t, size_t query, const float* weights, const Span& span) {
+// results[d, d + 16 V) += weight * value over places `span` of t.tile [kPageTokens, 16 V], for Q
+// queries that see them all.
+template <int Q, int V>
+void add_values(const AttentionTile& t, size_t query, size_t d, const Span& span) {
   if (span.empty()) return;
-  float* results = t.results + query * t.padded_dim;
-  for (size_t d = 0; d < t.padded_dim; d += 16) {
-    F32x16 sums[Q];
+  float* results = t.results + query * t.padded_dim + d;
+  const float* weights = t.scores + query * kPageTokens;
+  F32x16 sums[Q][V];
 #pragma GCC unroll 16
-    for (size_t i = 0; i < Q; ++i) sums[i] = load(results + i * t.padded_dim + d);
-    for (size_t p = span.first; p < span.end; ++p) {
-      const F32x16 value = load(t.tile + p * t.padded_dim + d);
+  for (size_t i = 0; i < Q; ++i) {
+#pragma GCC unroll 2
+    for (size_t v = 0; v < V; ++v) sums[i][v] = load(results + i * t.padded_dim + 16 * v);
+  }
+  for (size_t p = span.first; p < span.end; ++p) {
+    F32x16 values[V];
+#pragma GCC unroll 2
+    for (size_t v = 0; v < V; ++v) values[v] = load(t.tile + 16 * (V * p + v));
 #pragma GCC unroll 16
-      for (size_t i = 0; i < Q; ++i)
-        sums[i] = fma(set1(weights[i * kPageTokens + p]), value, sums[i]);
+    for (size_t i = 0; i < Q; ++i) {
+      const F32x16 weight = set1(weights[i * kPageTokens + p]);
+#pragma GCC unroll 2
+      for (size_t v = 0; v < V; ++v) sums[i][v] = fma(weight, values[v], sums[i][v]);
     }
+  }
 #pragma GCC unroll 16
-    for (size_t i = 0; i < Q; ++i) store(results + i * t.padded_dim + d, sums[i]);
+  for (size_t i = 0; i < Q; ++i) {
+#pragma GCC unroll 2
+    for (size_t v = 0; v < V; ++v) store(results + i * t.padded_dim + 16 * v, sums[i][v]);
   }
 }
 
-// The part of `positions` (at most 16, the first being `positions.first`) that a query sees, as
-// places in the tile.
-inline Span seen_in(const AttentionTile& t, size_t query, const Span& positions) {
-  const Span seen = overlap(visible(*t.task, t.row_of(query)), positions);
-  return seen.empty() ? Span{0, 0} : Span{seen.first - positions.first, seen.end - positions.first};
+// The places of the page from position `page_first` on that a query sees.
+inline Span seen_in(const AttentionTile& t, size_t query, size_t page_first) {
+  const Span seen =
+      overlap(visible(*t.task, t.row_of(query)), {page_first, page_first + kPageTokens});
+  return seen.empty() ? Span{0, 0} : Span{seen.first - page_first, seen.end - page_first};
 }
 
-// Q queries at once where they see the same; the rest of each, before and after, alone.
-template <int Q>
-void add_values_from(const AttentionTile& t, size_t query, size_t weights_at,
-                     const Span& positions) {
+// Q queries at once over the places that all of them see; before and after these, each alone.
+template <int Q, int V>
+void add_values_from(const AttentionTile& t, size_t query, size_t d, size_t page_first) {
   for (; query + Q <= t.n_queries(); query += Q) {
-    const float* weights = t.scores + query * kPageTokens + weights_at;
-    const Span first = seen_in(t, query, positions), last = seen_in(t, query + Q - 1, positions);
+    const Span first = seen_in(t, query, page_first), last = seen_in(t, query + Q - 1, page_first);
+    const Span all = overlap(first, last);
     if (first.first == last.first && first.end == last.end) {
-      add_values<Q>(t, query, weights, first);
+      add_values<Q, V>(t, query, d, all);
       continue;
     }
-    for (size_t i = 0; i < Q; ++i)
-      add_values<1>(t, query + i, weights + i * kPageTokens, seen_in(t, query + i, positions));
+    for (size_t i = 0; i < Q; ++i) {
+      const Span seen = seen_in(t, query + i, page_first);
+      add_values<1, V>(t, query + i, d, all.empty() ? seen : Span{seen.first, all.first});
+    }
+    add_values<Q, V>(t, query, d, all);
+    for (size_t i = 0; i < Q && !all.empty(); ++i)
+      add_values<1, V>(t, query + i, d, {all.end, seen_in(t, query + i, page_first).end});
   }
-  if constexpr (Q > 1) add_values_from<fewer_queries(Q)>(t, query, weights_at, positions);
+  if constexpr (Q > 1) add_values_from<fewer_queries(Q), V>(t, query, d, page_first);
 }
 
 // One page for all queries of the tile; `span` are its positions that any of them sees.
@@ -157,24 +182,25 @@ void attend_page(const AttentionTile& t, const Span& span) {
   const size_t page_first = span.first / kPageTokens * kPageTokens;
   const std::byte* keys = page + layout.keys_offset(task.layer, task.kv_head);
   const std::byte* values = page + layout.values_offset(task.layer, task.kv_head);
-  for (size_t at = 0; at < kPageTokens; at += 16) {
-    const Span part = overlap(span, {page_first + at, page_first + at + 16});
-    if (part.empty()) continue;
-    widen_keys(layout, keys, at, t.tile);
-    score_from<kQueryTile>(t, 0, t.scores + at);
+  constexpr int V = kTileVectors;
+  for (size_t at = 0; at < kPageTokens; at += 16 * V) {
+    if (overlap(span, {page_first + at, page_first + at + 16 * V}).empty()) continue;
+    widen_keys<V>(layout, keys, at, t.tile);
+    score_from<kQueryTile, V>(t, 0, t.scores + at);
   }
   for (size_t query = 0; query < t.n_queries(); ++query) {
-    const Span seen =
-        overlap(visible(task, t.row_of(query)), {page_first, page_first + kPageTokens});
-    if (!seen.empty()) soften(t, query, {seen.first - page_first, seen.end - page_first});
+    const Span seen = seen_in(t, query, page_first);
+    if (!seen.empty()) soften(t, query, seen);
   }
-  for (size_t at = 0; at < kPageTokens; at += 16) {
-    const Span positions = {page_first + at, page_first + at + 16};
-    const Span part = overlap(span, positions);
-    if (part.empty()) continue;
-    widen_values(layout, values, at, part.first - page_first, part.end - page_first, t.tile);
-    add_values_from<kQueryTile>(t, 0, at, positions);
+  const Span places = {span.first - page_first, span.end - page_first};
+  size_t d = 0;
+  for (; d + 16 * V <= t.padded_dim; d += 16 * V) {
+    widen_values<V>(layout, values, d, places, t.tile);
+    add_values_from<kQueryTile, V>(t, 0, d, page_first);
   }
+  if (d == t.padded_dim) return;
+  widen_values<1>(layout, values, d, places, t.tile);
+  add_values_from<kQueryTile, 1>(t, 0, d, page_first);
 }
 
 void finish_tile(const AttentionTile& t) {

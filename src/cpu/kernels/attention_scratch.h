@@ -7,9 +7,13 @@
 
 namespace mixtral::cpu {
 
-/// Rows of an AttentionTask that share one pass over the cache: about 36 queries, which the tiles
-/// of every instruction set divide well.
-constexpr size_t attention_tile_rows(size_t group) { return group < 36 ? 36 / group : 1; }
+/// Rows of an AttentionTask that share one pass over the cache. So many that widening it and
+/// waiting for it cost little beside their work; so few that 128 queries of 128 dimensions stay in
+/// L2.
+constexpr size_t attention_tile_rows(size_t group) { return group < 128 ? 128 / group : 1; }
+
+/// Registers of 16 numbers side by side in a tile, at most.
+inline constexpr size_t kMaxTileVectors = 2;
 
 /// Offsets in floats, for up to attention_tile_rows() rows.
 struct AttentionScratch {
@@ -25,9 +29,11 @@ struct AttentionScratch {
     scores = results + n_queries * padded_dim;   // [n_queries, kPageTokens]
     largest = scores + n_queries * kPageTokens;  // [n_queries]
     sums = largest + n_queries_padded;           // [n_queries]
-    // 16 positions as floats: keys [padded_dim, 16] or values [16, padded_dim].
+    // As floats: keys of some places [padded_dim, 16 V], or some dimensions of values
+    // [kPageTokens, 16 V].
     tile = sums + n_queries_padded;
-    floats = tile + 16 * padded_dim;
+    const size_t longer = padded_dim > kPageTokens ? padded_dim : kPageTokens;
+    floats = tile + longer * 16 * kMaxTileVectors;
   }
 };
 

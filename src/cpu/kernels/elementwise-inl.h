@@ -12,18 +12,16 @@
 // polynomial of least relative error (3.1e-9) on |r| <= ln 2 / 2.
 [[gnu::always_inline]] inline F32x16 exp(F32x16 x) {
   x = min(set1(89.0f), max(set1(-104.0f), x));
-  const I32x16 n = round_to_i32(mul(x, set1(0x1.715476p0f)));
-  const F32x16 n_float = to_f32(n);
-  F32x16 r = fma(n_float, set1(-0x1.62e4p-1f), x);  // ln 2 in two parts
-  r = fma(n_float, set1(-0x1.7f7d1cp-20f), r);
+  const F32x16 n = sub(add(mul(x, set1(0x1.715476p0f)), set1(0x1.8p23f)), set1(0x1.8p23f));
+  F32x16 r = fma(n, set1(-0x1.62e4p-1f), x);  // ln 2 in two parts
+  r = fma(n, set1(-0x1.7f7d1cp-20f), r);
   F32x16 q = set1(0.0013814320554956794f);
   q = fma(q, r, set1(0.008368851616978645f));
   q = fma(q, r, set1(0.041668400168418884f));
   q = fma(q, r, set1(0.1666651964187622f));
   q = fma(q, r, set1(0.4999999403953552f));
   const F32x16 power = add(fma(mul(r, r), q, r), set1(1.0f));
-  const I32x16 half = half_i32(n);  // 2^n itself may lie outside the exponents of floats
-  return mul(mul(power, power_of_2(half)), power_of_2(sub_i32(n, half)));
+  return times_power_of_2(power, n);
 }
 
 // Quantises `cols` = 32 or 256 columns that share a scale. Rows below the smallest normal scale are

@@ -77,60 +77,72 @@ F32x16 load_kv_part(const std::byte* from, size_t n) {
   return load_kv<Type>(numbers);
 }
 
-// Keys of the 16 positions from `place` on, to tile [head_dim, 16]. Those that nobody has written
+// Positions, or places in a page: [first, end).
+struct Span {
+  size_t first, end;
+  bool empty() const { return first >= end; }
+};
+
+// Keys of the 16 V places from `place` on, to tile [head_dim, 16 V]. Those that nobody has written
 // yet may be any number, or none.
-template <KvType Type>
+template <KvType Type, int V>
 void widen_keys_of(const KvLayout& layout, const std::byte* keys, size_t place, float* tile) {
   const std::byte* scales = keys + layout.numbers_bytes();
-  F32x16 scale = set1(1);
+  F32x16 scale[V];
   for (size_t d = 0; d < layout.head_dim; ++d) {
-    F32x16 key = load_kv<Type>(keys + layout.key_index(place, d) * layout.element_bytes());
-    if constexpr (Type == KvType::kQ8_0) {
-      if (d % kKvScaleDims == 0)
-        scale = load_f16(scales + 2 * (d / kKvScaleDims * kPageTokens + place));
-      key = mul(key, scale);
+#pragma GCC unroll 2
+    for (size_t v = 0; v < V; ++v) {
+      const size_t at = place + 16 * v;
+      F32x16 key = load_kv<Type>(keys + layout.key_index(at, d) * layout.element_bytes());
+      if constexpr (Type == KvType::kQ8_0) {
+        if (d % kKvScaleDims == 0)
+          scale[v] = load_f16(scales + 2 * (d / kKvScaleDims * kPageTokens + at));
+        key = mul(key, scale[v]);
+      }
+      store(tile + 16 * (V * d + v), key);
     }
-    store(tile + 16 * d, key);
   }
 }
 
-// Values of places [first, end) of a page, to tile [16, head_dim up to a multiple of 16], whose
-// first row is place `origin`.
-template <KvType Type>
-void widen_values_of(const KvLayout& layout, const std::byte* values, size_t origin, size_t first,
-                     size_t end, float* tile) {
+// Dimensions [d, d + 16 V) of the values of `places` of a page, zeros beyond head_dim, to tile
+// [kPageTokens, 16 V].
+template <KvType Type, int V>
+void widen_values_of(const KvLayout& layout, const std::byte* values, size_t d, const Span& places,
+                     float* tile) {
   const std::byte* scales = values + layout.numbers_bytes();
-  const size_t n = layout.head_dim, padded_dim = (n + 15) / 16 * 16;
-  const size_t per_head = layout.scales_per_head();
-  for (size_t place = first; place < end; ++place) {
-    float* row = tile + (place - origin) * padded_dim;
-    for (size_t d = 0; d < n; d += 16) {
-      const std::byte* from = values + layout.value_index(place, d) * layout.element_bytes();
-      F32x16 value = n - d >= 16 ? load_kv<Type>(from) : load_kv_part<Type>(from, n - d);
+  for (size_t place = places.first; place < places.end; ++place) {
+#pragma GCC unroll 2
+    for (size_t v = 0; v < V; ++v) {
+      const size_t at = d + 16 * v, left = layout.head_dim - at;
+      const std::byte* from = values + layout.value_index(place, at) * layout.element_bytes();
+      F32x16 value = left >= 16 ? load_kv<Type>(from) : load_kv_part<Type>(from, left);
       if constexpr (Type == KvType::kQ8_0) {
         uint16_t scale = 0;
-        std::memcpy(&scale, scales + 2 * (place * per_head + d / kKvScaleDims), sizeof(scale));
+        const size_t block = place * layout.scales_per_head() + at / kKvScaleDims;
+        std::memcpy(&scale, scales + 2 * block, sizeof(scale));
         value = mul(value, set1(f16_to_f32(scale)));
       }
-      store(row + d, value);
+      store(tile + 16 * (V * place + v), value);
     }
   }
 }
 
+template <int V>
 void widen_keys(const KvLayout& layout, const std::byte* keys, size_t place, float* tile) {
   switch (layout.type) {
-    case KvType::kF16: return widen_keys_of<KvType::kF16>(layout, keys, place, tile);
-    case KvType::kBF16: return widen_keys_of<KvType::kBF16>(layout, keys, place, tile);
-    case KvType::kQ8_0: return widen_keys_of<KvType::kQ8_0>(layout, keys, place, tile);
-    case KvType::kF32: return widen_keys_of<KvType::kF32>(layout, keys, place, tile);
+    case KvType::kF16: return widen_keys_of<KvType::kF16, V>(layout, keys, place, tile);
+    case KvType::kBF16: return widen_keys_of<KvType::kBF16, V>(layout, keys, place, tile);
+    case KvType::kQ8_0: return widen_keys_of<KvType::kQ8_0, V>(layout, keys, place, tile);
+    case KvType::kF32: return widen_keys_of<KvType::kF32, V>(layout, keys, place, tile);
   }
 }
 
-void widen_values(const KvLayout& layout, const std::byte* values, size_t origin, size_t first,
-                  size_t end, float* tile) {
-  const auto widen = layout.type == KvType::kF16    ? widen_values_of<KvType::kF16>
-                     : layout.type == KvType::kBF16 ? widen_values_of<KvType::kBF16>
-                     : layout.type == KvType::kQ8_0 ? widen_values_of<KvType::kQ8_0>
-                                                    : widen_values_of<KvType::kF32>;
-  widen(layout, values, origin, first, end, tile);
+template <int V>
+void widen_values(const KvLayout& layout, const std::byte* values, size_t d, const Span& places,
+                  float* tile) {
+  const auto widen = layout.type == KvType::kF16    ? widen_values_of<KvType::kF16, V>
+                     : layout.type == KvType::kBF16 ? widen_values_of<KvType::kBF16, V>
+                     : layout.type == KvType::kQ8_0 ? widen_values_of<KvType::kQ8_0, V>
+                                                    : widen_values_of<KvType::kF32, V>;
+  widen(layout, values, d, places, tile);
 }

@@ -7,6 +7,7 @@ constexpr size_t kFewRows = 4;
 constexpr size_t kManyRows = 128;
 constexpr int kFloatRowTile = 3;
 constexpr int kQueryTile = 6;
+constexpr int kTileVectors = 1;
 
 struct F32x16 {
   __m256 low, high;

@@ -17,19 +17,21 @@ using U8x64 = I32x16;
 [[gnu::always_inline]] inline I32x16 sub_i32(I32x16 a, I32x16 b) {
   return {_mm256_sub_epi32(a.low, b.low), _mm256_sub_epi32(a.high, b.high)};
 }
-[[gnu::always_inline]] inline I32x16 half_i32(I32x16 a) {
-  return {_mm256_srai_epi32(a.low, 1), _mm256_srai_epi32(a.high, 1)};
-}
 [[gnu::always_inline]] inline F32x16 to_f32(I32x16 a) {
   return {_mm256_cvtepi32_ps(a.low), _mm256_cvtepi32_ps(a.high)};
 }
 [[gnu::always_inline]] inline I32x16 bits_of(F32x16 a) {
   return {_mm256_castps_si256(a.low), _mm256_castps_si256(a.high)};
 }
-[[gnu::always_inline]] inline F32x16 power_of_2(I32x16 n) {
-  const I32x16 exponent = add_i32(n, set1_i32(127));
-  return {_mm256_castsi256_ps(_mm256_slli_epi32(exponent.low, 23)),
-          _mm256_castsi256_ps(_mm256_slli_epi32(exponent.high, 23))};
+[[gnu::always_inline]] inline __m256 power_of_2(__m256i n) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
+}
+[[gnu::always_inline]] inline F32x16 times_power_of_2(F32x16 x, F32x16 n) {
+  const __m256i low = _mm256_cvtps_epi32(n.low), high = _mm256_cvtps_epi32(n.high);
+  const __m256i half_low = _mm256_srai_epi32(low, 1), half_high = _mm256_srai_epi32(high, 1);
+  x = mul(x, {power_of_2(half_low), power_of_2(half_high)});
+  return mul(x, {power_of_2(_mm256_sub_epi32(low, half_low)),
+                 power_of_2(_mm256_sub_epi32(high, half_high))});
 }
 [[gnu::always_inline]] inline void store_i8(int8_t* to, I32x16 v) {
   // Within every 128 bits the four low bytes go to the front; then the four parts are put in order.

@@ -6,6 +6,7 @@ constexpr size_t kFewRows = 8;
 constexpr size_t kManyRows = 128;
 constexpr int kFloatRowTile = 8;
 constexpr int kQueryTile = 12;
+constexpr int kTileVectors = 2;
 
 using F32x16 = __m512;
 

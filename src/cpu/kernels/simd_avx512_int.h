@@ -9,11 +9,10 @@ using U8x64 = __m512i;
 [[gnu::always_inline]] inline I32x16 set1_i32(int32_t x) { return _mm512_set1_epi32(x); }
 [[gnu::always_inline]] inline I32x16 add_i32(I32x16 a, I32x16 b) { return _mm512_add_epi32(a, b); }
 [[gnu::always_inline]] inline I32x16 sub_i32(I32x16 a, I32x16 b) { return _mm512_sub_epi32(a, b); }
-[[gnu::always_inline]] inline I32x16 half_i32(I32x16 a) { return _mm512_srai_epi32(a, 1); }
 [[gnu::always_inline]] inline F32x16 to_f32(I32x16 a) { return _mm512_cvtepi32_ps(a); }
 [[gnu::always_inline]] inline I32x16 bits_of(F32x16 a) { return _mm512_castps_si512(a); }
-[[gnu::always_inline]] inline F32x16 power_of_2(I32x16 n) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(add_i32(n, set1_i32(127)), 23));
+[[gnu::always_inline]] inline F32x16 times_power_of_2(F32x16 v, F32x16 n) {
+  return _mm512_scalef_ps(v, n);
 }
 [[gnu::always_inline]] inline void store_i8(int8_t* to, I32x16 v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(v));

@@ -7,6 +7,7 @@ constexpr size_t kFewRows = 4;     // up to so many rows take codes straight fro
 constexpr size_t kManyRows = 128;  // so many at most share an unpacked chunk
 constexpr int kFloatRowTile = 1;   // the same for panels of floats
 constexpr int kQueryTile = 1;      // attention: queries that share one load of a key or value
+constexpr int kTileVectors = 1;    // attention: registers of keys or values side by side
 
 struct F32x16 {
   float lane[16];

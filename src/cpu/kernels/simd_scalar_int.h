@@ -24,23 +24,25 @@ inline I32x16 add_i32(I32x16 a, const I32x16& b) {
         static_cast<int32_t>(static_cast<uint32_t>(a.lane[i]) - static_cast<uint32_t>(b.lane[i]));
   return a;
 }
-// Halves, rounding down.
-inline I32x16 half_i32(I32x16 a) {
-  for (int32_t& lane : a.lane) lane >>= 1;
-  return a;
-}
 [[gnu::noinline]] F32x16 to_f32(const I32x16& a) {
   F32x16 v;
   for (int i = 0; i < 16; ++i) v.lane[i] = static_cast<float>(a.lane[i]);
   return v;
 }
-// The bits of the float as an integer, and 2^n for -127 < n < 128.
+// The bits of the float as an integer.
 inline I32x16 bits_of(const F32x16& a) { return std::bit_cast<I32x16>(a); }
-[[gnu::noinline]] F32x16 power_of_2(const I32x16& n) {
-  F32x16 v;
-  for (int i = 0; i < 16; ++i)
-    v.lane[i] = std::bit_cast<float>((static_cast<uint32_t>(n.lane[i]) + 127u) << 23);
-  return v;
+// x 2^n for whole numbers n from -200 to 200, in two steps: 2^n itself may be no float. n + 1.5 *
+// 2^23 holds n in its lowest bits, and for NaN some number: x is NaN too.
+[[gnu::noinline]] F32x16 times_power_of_2(F32x16 x, const F32x16& n) {
+  const auto power = [](int32_t exponent) {
+    return std::bit_cast<float>(static_cast<uint32_t>(exponent + 127) << 23);
+  };
+  for (int i = 0; i < 16; ++i) {
+    const int32_t whole = std::bit_cast<int32_t>(n.lane[i] + 0x1.8p23f) - 0x4B400000;
+    const int32_t half = whole >> 1;
+    x.lane[i] = x.lane[i] * power(half) * power(whole - half);
+  }
+  return x;
 }
 // The lowest byte of each lane.
 inline void store_i8(int8_t* to, const I32x16& v) {
