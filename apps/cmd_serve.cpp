@@ -84,6 +84,14 @@ void allow_many_connections() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// Connections, requests and the answers on their way take memory besides what the engine plans:
+// docs/reliability.md has what was measured.
+void keep_memory_for_clients(uint64_t& limit_bytes, size_t max_connections) {
+  constexpr uint64_t kFixedBytes = uint64_t{4} << 20, kConnectionBytes = uint64_t{16} << 10;
+  const uint64_t kept = kFixedBytes + max_connections * kConnectionBytes;
+  if (limit_bytes > 0) limit_bytes = limit_bytes > kept ? limit_bytes - kept : 1;  // 0: unknown
+}
+
 // The first signal lets running answers end, the second does not.
 Status wait_for_the_end(HttpServer& server, Api& api, const Options& options,
                         const AppContext& context) {
@@ -120,6 +128,7 @@ Status run(Options& options, const AppContext& context) {
   engine_setting.max_sequences = options.max_sequences;
   engine_setting.max_waiting = options.max_waiting;
   engine_setting.kv_bytes = options.cache_mib << 20;
+  keep_memory_for_clients(engine_setting.memory_limit_bytes, options.max_connections);
   for (const std::string& lora : options.loras)
     engine_setting.adapters.push_back(adapter_option(lora));
   MIXTRAL_TRY(auto engine, load_engine(options.model, engine_setting, context));

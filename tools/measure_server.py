@@ -23,14 +23,15 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests/apps"))
 import tiny_model  # noqa: E402
+from memory_group import MemoryGroup  # noqa: E402
 
 CHAT = {"messages": [{"role": "user", "content": "Hello"}], "ignore_eos": True}
 
 
 class Server:
-    def __init__(self, program, model, *arguments):
+    def __init__(self, program, model, *arguments, preexec_fn=None):
         self.process = subprocess.Popen([program, "serve", "-m", model, "--port", "0", "-q", "--chat-template", "mistral", "--context", "2048", *arguments],
-                                        stdout=subprocess.PIPE, text=True)
+                                        stdout=subprocess.PIPE, text=True, preexec_fn=preexec_fn)
         self.port = int(re.search(r":(\d+)$", self.process.stdout.readline().strip()).group(1))
 
     def memory(self):
@@ -331,6 +332,35 @@ def same_distribution(a, b):
     return max(0.0, min(1.0, 2 * sum((-1) ** (k - 1) * math.exp(-2 * k * k * scaled * scaled) for k in range(1, 101))))
 
 
+def little_memory(program, model, seconds):
+    """Long answers of ever new clients, in less memory than the program would like to have."""
+    try:
+        group = MemoryGroup(12 << 20)
+    except OSError as error:
+        return print(f"no cgroup to limit memory with: {error}")
+    server = Server(program, model, "--kv-type", "f32", "--max-connections", "100", preexec_fn=group.enter)
+
+    async def client(end, i):
+        n = 0
+        while time.monotonic() < end:
+            body = {"messages": [{"role": "user", "content": f"{i} {n} " * 40}], "ignore_eos": True, "max_tokens": 1200}
+            status, _, _, _ = await ask(server, body)
+            if status not in (200, 429):
+                sys.exit(f"a status {status}")
+            n += status == 200
+        return n
+
+    async def load():
+        end = time.monotonic() + seconds
+        n_good = sum(await asyncio.gather(*[client(end, i) for i in range(16)]))
+        print(f"{seconds:.0f} s in a cgroup of 12 MiB: pages for {64 * await metric(server, 'mixtral_cache_pages'):.0f} tokens, {n_good} answers of 1200 tokens, "
+              f"{await metric(server, 'mixtral_preemptions_total'):.0f} preemptions, at most {(group.peak() or 0) / 2**20:.1f} MiB in use, {group.n_killed()} killed")
+
+    asyncio.run(load())
+    server.end()
+    group.remove()
+
+
 MEASURES = ((many_streams, ()), (idle_connections, ()), (slow_headers, ()), (overload, ()), (clients_that_leave, ()), (wrong_numbers, ()),
             (too_few_pages, ("--cache", "1", "--kv-type", "f32")), (salts, ()), (end_under_load, ()), (end_at_once, ()))
 
@@ -338,8 +368,9 @@ MEASURES = ((many_streams, ()), (idle_connections, ()), (slow_headers, ()), (ove
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("program")
-    parser.add_argument("names", nargs="*", metavar="MEASURE", help=f"some of {', '.join(measure.__name__ for measure, _ in MEASURES)}; all without")
+    parser.add_argument("names", nargs="*", metavar="MEASURE", help=f"some of {', '.join(measure.__name__ for measure, _ in MEASURES)}; little_memory; all without")
     parser.add_argument("-m", dest="model")
+    parser.add_argument("--seconds", type=float, default=30, help="of little_memory, which comes last")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         model = options.model
@@ -353,6 +384,8 @@ def main():
             asyncio.run(measure(server))
             if server.end() != 0 and measure is not end_at_once:
                 sys.exit("the server did not end well")
+        if not options.names or "little_memory" in options.names:
+            little_memory(options.program, model, options.seconds)
 
 
 if __name__ == "__main__":

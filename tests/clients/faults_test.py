@@ -5,16 +5,19 @@ Usage: PROGRAM [unittest arguments].
 """
 
 import concurrent.futures
+import contextlib
 import http.client
 import os
-import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import time
 import unittest
 
-from server import MODEL, PROGRAM, WORK, Server, events, tiny_model
+from server import MODEL, PROGRAM, WORK, Server, events
+
+from memory_group import MemoryGroup
 
 CHAT = {"messages": [{"role": "user", "content": "Hello"}], "temperature": 0, "ignore_eos": True}
 
@@ -79,33 +82,6 @@ class LittleMemory(unittest.TestCase):
             self.assertGreater(server.metric("mixtral_preemptions_total"), 0)
 
 
-class MemoryGroup:
-    """A cgroup with a limit, of either version; raises OSError where this process may not make one."""
-
-    def __init__(self, n_bytes):
-        root, version_1 = pathlib.Path("/sys/fs/cgroup"), pathlib.Path("/sys/fs/cgroup/memory")
-        is_version_1 = version_1.is_dir()
-        self.path = (version_1 if is_version_1 else root) / f"mixtral-test-{os.getpid()}"
-        self.path.mkdir()
-        self.events = self.path / ("memory.oom_control" if is_version_1 else "memory.events")
-        try:
-            (self.path / ("memory.limit_in_bytes" if is_version_1 else "memory.max")).write_text(str(n_bytes))
-            self.n_killed()
-        except OSError:
-            self.remove()
-            raise
-
-    def enter(self):
-        (self.path / "cgroup.procs").write_text("0")
-
-    def n_killed(self):
-        [line] = [line for line in self.events.read_text().splitlines() if line.startswith("oom_kill ")]
-        return int(line.split()[1])
-
-    def remove(self):
-        self.path.rmdir()
-
-
 class MemoryLimit(unittest.TestCase):
     def try_with(self, n_bytes, *arguments):
         """Why a server does not start in a group of so much memory; None if it answers a crowd there."""
@@ -128,10 +104,30 @@ class MemoryLimit(unittest.TestCase):
 
     def test_a_server_starts_with_what_fits_or_says_why_not(self):
         self.assertIsNone(self.try_with(128 << 20))
-        for mebibytes in 8, 16, 32:
-            error = self.try_with(mebibytes << 20)
+        for mebibytes in 6, 8, 10, 12, 16, 32:
+            error = self.try_with(mebibytes << 20, "--max-connections", "64", "--kv-type", "f32")
             self.assertRegex(error or "ended with 2: mixtral: the model needs", "ended with 2: mixtral: .*the model needs")
         self.assertRegex(self.try_with(64 << 20, "--cache", "256"), "ended with 2: mixtral: .*the model needs")
+
+
+class Crash(unittest.TestCase):
+    def test_the_next_server_takes_the_place_at_once(self):
+        server = Server()
+        before = answer(server, max_tokens=8)
+        stream = socket.create_connection((server.host, server.port))
+        body = b'{"prompt": "x", "max_tokens": 1900, "ignore_eos": true, "stream": true}'
+        stream.sendall(b"POST /v1/completions HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        self.assertIn(b"200 OK", stream.recv(1000))
+        server.signal(signal.SIGSEGV)
+        self.assertEqual(server.process.wait(timeout=10), -signal.SIGSEGV)  # what a service manager restarts it after
+        with contextlib.suppress(ConnectionResetError):
+            while stream.recv(65536):
+                pass
+        with Server(port=server.port) as again:
+            self.assertEqual(again.port, server.port)
+            self.assertEqual(answer(again, max_tokens=8), before)
+        stream.close()
+        server.close()
 
 
 class SlowClients(unittest.TestCase):

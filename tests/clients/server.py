@@ -29,9 +29,9 @@ atexit.register(shutil.rmtree, WORK, ignore_errors=True)
 class Server:
     """Runs until close(), or the end of a with statement."""
 
-    def __init__(self, *arguments, model=MODEL, context=2048, preexec_fn=None):
+    def __init__(self, *arguments, model=MODEL, context=2048, port=0, preexec_fn=None):
         self.process = subprocess.Popen(
-            [PROGRAM, "serve", "-m", model, "--port", "0", "--context", str(context), "--chat-template", "mistral", "-q",
+            [PROGRAM, "serve", "-m", model, "--port", str(port), "--context", str(context), "--chat-template", "mistral", "-q",
              *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=preexec_fn)
         line = self.process.stdout.readline()

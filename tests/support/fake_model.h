@@ -66,6 +66,7 @@ class ByteTokenizer : public Tokenizer {
 inline ServedModel fake_model(const Tokenizer& tokenizer) {
   ServedModel model;
   model.id = "fake";
+  model.adapters = {"tuned"};
   model.tokenizer = &tokenizer;
   model.chat_template = ChatTemplate(ChatFormat::kMistral, tokenizer);
   model.context_len = 4096;
