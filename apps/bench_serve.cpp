@@ -44,7 +44,7 @@ struct Caller {
   Clock::time_point arrival;
   bool is_intruder = false;
   std::optional<Stream> stream;
-  std::optional<Clock::time_point> last_token;
+  std::optional<Clock::time_point> first_token, last_token;
   bool is_done = false;
 };
 
@@ -67,7 +67,8 @@ class ServeRun {
       for (Caller& caller : callers_) MIXTRAL_TRY(listen(caller));
     }
     result_.run_seconds.push_back(seconds_between(start, Clock::now()));
-    result_.slowest_to_fastest = std::max(result_.slowest_to_fastest, longest_ / shortest_);
+    if (shortest_ > 0)
+      result_.slowest_to_fastest = std::max(result_.slowest_to_fastest, longest_ / shortest_);
     return settle(before);
   }
 
@@ -131,8 +132,8 @@ class ServeRun {
     if (caller.stream->done()) {
       caller.is_done = true;
       ++n_done_;
-      if (caller.is_intruder) return {};
-      const double seconds = seconds_between(caller.arrival, Clock::now());
+      if (caller.is_intruder || !caller.first_token) return {};
+      const double seconds = seconds_between(*caller.first_token, *caller.last_token);
       shortest_ = std::min(shortest_, seconds);
       longest_ = std::max(longest_, seconds);
     }
@@ -147,6 +148,7 @@ class ServeRun {
       to.push_back(seconds_between(caller.arrival, now));
       const bool is_time = !caller.is_intruder && ++n_answering_ == (test_.n_streams + 1) / 2;
       if (is_time && test_.intruder_tokens > 0) callers_.back().arrival = now;
+      caller.first_token = now;
     }
     caller.last_token = now;
   }
@@ -186,7 +188,7 @@ class ServeRun {
   Bell bell_;  // outlives the streams
   std::vector<Caller> callers_;
   size_t n_done_ = 0, n_answering_ = 0;
-  double shortest_ = std::numeric_limits<double>::infinity(), longest_ = 0;  // of whole answers
+  double shortest_ = std::numeric_limits<double>::infinity(), longest_ = 0;  // of answers
 };
 
 double quantile(std::vector<double> values, double q) {

@@ -36,8 +36,8 @@ struct ServeResult {
   std::vector<double> intruders;     ///< first tokens of the intruders
   uint64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0, preemptions = 0;
   double step_seconds = 0, overhead_seconds = 0;  ///< in steps; of these, outside of the model
-  /// The slowest stream's time from arrival to end in those of the fastest; the worst run's.
-  /// Intruders do not count.
+  /// The slowest stream's time from its first token to its last in those of the fastest; the worst
+  /// run's. Intruders do not count.
   double slowest_to_fastest = 1;
   uint64_t planned_bytes = 0;   ///< Engine::plan() of the engine that all cases share
   uint64_t resident_bytes = 0;  ///< what the process holds more than before it was loaded

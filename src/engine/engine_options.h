@@ -36,7 +36,7 @@ struct EngineOptions {
   size_t max_waiting = 32;    ///< answers accepted beyond those
   size_t chunk_tokens = 256;  ///< rows of a step in which prompts are read, at least 1
   /// Of these, rows of prompts while others stream: with more, prompts are read sooner, and the
-  /// others wait longer for each token.
+  /// others wait longer for each token. So many times more as there are more prompts than streams.
   size_t shared_chunk_tokens = 32;
   /// For keys and values; 0: of max_sequences, at most 16, of 2048 positions each, but at least one
   /// of the whole context, and no more than memory_limit_bytes leaves.

@@ -187,18 +187,14 @@ void Scheduler::plan_streams() {
 }
 
 void Scheduler::plan_reading() {
-  size_t n_rows = 0;
-  for (const ScheduledRows& rows : plan_) n_rows += rows.n_rows;
-  size_t left = limits_.max_rows - std::min(n_rows, limits_.max_rows);
-  if (n_rows > 0) left = std::min(left, limits_.max_shared_rows);
-  size_t logit_rows_left = limits_.max_prompt_logit_rows;
-
   readers_.clear();
   for (const auto& sequence : running_) {
     if (!sequence->streams) readers_.push_back(sequence.get());
   }
   std::sort(readers_.begin(), readers_.end(),
             [this](const Sequence* a, const Sequence* b) { return goes_before(*a, *b); });
+  size_t left = rows_for_readers();
+  size_t logit_rows_left = limits_.max_prompt_logit_rows;
   for (Sequence* sequence : readers_) {
     if (left == 0) return;
     if (!sequence->runs) continue;  // one before it took its pages
@@ -206,6 +202,18 @@ void Scheduler::plan_reading() {
     left -= planned;
     if (sequence->wants_all_logits) logit_rows_left -= std::min(logit_rows_left, planned);
   }
+}
+
+// Every row makes those who stream wait. Where more wait for their first token than for their next,
+// the rows grow with them.
+size_t Scheduler::rows_for_readers() const {
+  size_t n_rows = 0;
+  for (const ScheduledRows& rows : plan_) n_rows += rows.n_rows;
+  const size_t left = limits_.max_rows - std::min(n_rows, limits_.max_rows);
+  const size_t n_streams = plan_.size();
+  if (n_streams == 0) return left;
+  const size_t weighed = limits_.max_shared_rows * readers_.size() / n_streams;
+  return std::min(left, std::max(limits_.max_shared_rows, weighed));
 }
 
 size_t Scheduler::plan_chunk(Sequence& sequence, size_t max_rows, size_t max_logit_rows) {

@@ -83,6 +83,7 @@ class Scheduler {
   size_t pages_to_read(const Sequence& sequence) const;
   void plan_streams();
   void plan_reading();
+  size_t rows_for_readers() const;
   size_t plan_chunk(Sequence& sequence, size_t max_rows, size_t max_logit_rows);
   void reuse_pages(Sequence& sequence);
   void plan(Sequence& sequence, size_t n_rows, size_t n_logit_rows);
