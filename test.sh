@@ -78,9 +78,9 @@ test_installed_library() {
   local prefix=$root/build/prefix
   rm -rf "$prefix" "$root/build/examples"
   cmake --install "$root/build/ci" --prefix "$prefix" >/dev/null
-  python3 "$root/tests/apps/tiny_model.py" "$root/build/tiny.gguf"
+  python3 "$root/tests/apps/tiny_model.py" "$root/build/tiny.gguf" "$root/build/tiny-adapter"
   cmake -G Ninja -S "$root/examples" -B "$root/build/examples" -DCMAKE_PREFIX_PATH="$prefix" \
-    -DMIXTRAL_MODEL="$root/build/tiny.gguf" >/dev/null
+    -DMIXTRAL_MODEL="$root/build/tiny.gguf" -DMIXTRAL_ADAPTER="$root/build/tiny-adapter" >/dev/null
   cmake --build "$root/build/examples"
   (cd "$root/build/examples" && ctest --no-tests=error --output-on-failure)
 }

@@ -1,4 +1,5 @@
-/* Continues a text with a model, in C:  ./complete_in_c MODEL "Once upon a time" */
+/* Continues a text with a model, in C, and with a low-rank adapter if one is given:
+ *   ./complete_in_c MODEL "Once upon a time" [ADAPTER] */
 #include <stdio.h>
 
 #include "c/mixtral.h"
@@ -9,6 +10,22 @@ static int report(mixtral_error* error) {
   fprintf(stderr, "%s\n", mixtral_error_message(error));
   mixtral_error_free(error);
   return 1;
+}
+
+/* Guesses what repeats itself; the answer stays the same. */
+static int load(const char* path, const char* adapter, mixtral_engine** engine) {
+  const char* name = "default";
+  mixtral_engine_options options = {0};
+  options.speculation = MIXTRAL_SPECULATION_NGRAM;
+  if (adapter != NULL) {
+    options.n_adapters = 1;
+    options.adapter_names = &name;
+    options.adapter_paths = &adapter;
+    options.default_adapter = name;
+  }
+  mixtral_error* error = NULL;
+  if (mixtral_engine_load(path, &options, sizeof(options), engine, &error)) return report(error);
+  return 0;
 }
 
 static int print_answer(mixtral_stream* stream) {
@@ -52,13 +69,12 @@ static int complete(mixtral_engine* engine, const char* text) {
 }
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    fprintf(stderr, "usage: complete_in_c MODEL TEXT\n");
+  if (argc != 3 && argc != 4) {
+    fprintf(stderr, "usage: complete_in_c MODEL TEXT [ADAPTER]\n");
     return 2;
   }
   mixtral_engine* engine = NULL;
-  mixtral_error* error = NULL;
-  if (mixtral_engine_load(argv[1], NULL, 0, &engine, &error)) return report(error);
+  if (load(argv[1], argc == 4 ? argv[3] : NULL, &engine)) return 1;
   const int failed = complete(engine, argv[2]);
   mixtral_engine_free(engine);
   return failed;

@@ -66,13 +66,49 @@ mixtral_status guarded(mixtral_error** error, Body body) {
   }
 }
 
-EngineOptions engine_options(const mixtral_engine_options& from) {
+// Gives a caller as much of `from` as it has room for, and zeros for what it knows beyond that.
+template <class Struct>
+void copy_out(const Struct& from, Struct* to, size_t size) {
+  std::memset(to, 0, size);
+  std::memcpy(to, &from, std::min(size, sizeof(from)));
+}
+
+const char* or_empty(const char* text) { return text == nullptr ? "" : text; }
+
+Result<std::string> element(const char* const* texts, size_t index, const char* field) {
+  if (texts != nullptr && texts[index] != nullptr) return std::string(texts[index]);
+  return fail(ErrorCode::kBadInput, "{}[{}] is NULL, expected a text for each of n_adapters", field,
+              index);
+}
+
+Result<Speculation> speculation(const mixtral_engine_options& from) {
+  switch (from.speculation) {
+    case MIXTRAL_SPECULATION_NONE: return Speculation::kNone;
+    case MIXTRAL_SPECULATION_NGRAM: return Speculation::kNgram;
+    case MIXTRAL_SPECULATION_DRAFT: break;
+    default:
+      return fail(ErrorCode::kBadInput, "speculation is {}, expected a mixtral_speculation",
+                  from.speculation);
+  }
+  if (from.draft_path != nullptr) return Speculation::kDraft;
+  return fail(ErrorCode::kBadInput, "draft_path is NULL, expected the smaller model's checkpoint");
+}
+
+Result<EngineOptions> engine_options(const mixtral_engine_options& from) {
   EngineOptions options;
   options.context_len = from.context_len;
   if (from.max_sequences != 0) options.max_sequences = from.max_sequences;
   if (from.max_waiting != 0) options.max_waiting = from.max_waiting;
   options.kv_bytes = from.kv_bytes;
   options.memory_limit_bytes = from.memory_limit_bytes;
+  for (size_t i = 0; i < from.n_adapters; ++i) {
+    MIXTRAL_TRY(std::string name, element(from.adapter_names, i, "adapter_names"));
+    MIXTRAL_TRY(std::string path, element(from.adapter_paths, i, "adapter_paths"));
+    options.adapters.push_back({std::move(name), std::move(path)});
+  }
+  options.default_adapter = or_empty(from.default_adapter);
+  MIXTRAL_TRY(options.speculation, speculation(from));
+  options.draft_path = or_empty(from.draft_path);
   return options;
 }
 
@@ -116,11 +152,11 @@ mixtral_status mixtral_engine_load(const char* path, const mixtral_engine_option
   return mixtral::guarded(error, [&]() -> Status {
     mixtral_engine_options known = {};
     if (options != nullptr) std::memcpy(&known, options, std::min(size, sizeof(known)));
+    MIXTRAL_TRY(const mixtral::EngineOptions engine_options, mixtral::engine_options(known));
     mixtral::CpuBackendOptions cpu;
     cpu.n_threads = known.n_threads;
     MIXTRAL_TRY(auto backend, mixtral::make_cpu_backend(cpu));
-    MIXTRAL_TRY(auto loaded,
-                mixtral::Engine::load(path, std::move(backend), mixtral::engine_options(known)));
+    MIXTRAL_TRY(auto loaded, mixtral::Engine::load(path, std::move(backend), engine_options));
     *engine = new mixtral_engine{std::move(loaded)};
     return {};
   });
@@ -130,6 +166,24 @@ void mixtral_engine_free(mixtral_engine* engine) { delete engine; }
 
 size_t mixtral_engine_context_len(const mixtral_engine* engine) {
   return engine->engine->context_len();
+}
+
+mixtral_status mixtral_engine_stats(const mixtral_engine* engine, mixtral_stats* stats,
+                                    size_t size) {
+  return mixtral::guarded(nullptr, [&]() -> Status {
+    const mixtral::EngineStats from = engine->engine->stats();
+    mixtral_stats known = {};
+    known.n_waiting = from.waiting;
+    known.n_running = from.running;
+    known.n_steps = from.steps;
+    known.n_prompt_tokens = from.prompt_tokens;
+    known.n_cached_tokens = from.cached_tokens;
+    known.n_generated_tokens = from.generated_tokens;
+    known.n_drafted_tokens = from.drafted_tokens;
+    known.n_accepted_draft_tokens = from.accepted_draft_tokens;
+    mixtral::copy_out(known, stats, size);
+    return {};
+  });
 }
 
 mixtral_status mixtral_engine_encode(const mixtral_engine* engine, const char* text, int32_t* ids,
@@ -180,6 +234,16 @@ mixtral_status mixtral_request_set_client(mixtral_request* request, const char* 
   });
 }
 
+mixtral_status mixtral_request_set_adapter(mixtral_request* request, const char* name) {
+  return mixtral::guarded(nullptr, [&]() -> Status {
+    request->request.adapter = name;
+    return {};
+  });
+}
+
+void mixtral_request_set_speculate(mixtral_request* request, int wanted) {
+  request->request.speculate = wanted != 0;
+}
 void mixtral_request_set_max_tokens(mixtral_request* request, size_t max_tokens) {
   request->request.max_tokens = max_tokens;
 }
@@ -229,8 +293,7 @@ int mixtral_stream_next(mixtral_stream* stream, mixtral_event* event, size_t siz
   std::visit([&](auto& from) { mixtral::fill(std::move(from), *stream, known); }, *next);
   known.text = stream->text.c_str();
   known.n_text_bytes = stream->text.size();
-  std::memset(event, 0, size);
-  std::memcpy(event, &known, std::min(size, sizeof(known)));
+  mixtral::copy_out(known, event, size);
   return 1;
 }
 

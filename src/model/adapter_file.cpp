@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <unordered_set>
 #include <utility>
 
@@ -64,9 +65,10 @@ Result<double> positive_number(const std::string& file, const Json& object, cons
   const Json* value = member(object, key);
   if (value == nullptr) return fail(ErrorCode::kBadInput, "{}: no {}", file, key);
   const double number = value->is_number() ? value->get<double>() : 0;
-  if (number > 0 && std::isfinite(number)) return number;
-  return fail(ErrorCode::kBadInput, "{}: {} is {}, expected a number above 0", file, key,
-              value->dump());
+  constexpr double kLargest = std::numeric_limits<float>::max();
+  if (number > 0 && number <= kLargest) return number;
+  return fail(ErrorCode::kBadInput, "{}: {} is {}, expected a number above 0 and up to {}", file,
+              key, value->dump(), kLargest);
 }
 
 Result<size_t> rank_of(const std::string& file, const Json& object, const char* key) {

@@ -1,6 +1,6 @@
 """Writes a whole mixture-of-experts model with a SentencePiece vocabulary as a GGUF file of half a megabyte.
 
-Usage: FILE (as a program).
+Usage: FILE [ADAPTER_FOLDER] (as a program).
 """
 
 import json
@@ -121,3 +121,5 @@ def write_adapter(folder, letters, size=1000.0):
 
 if __name__ == "__main__":
     write(sys.argv[1])
+    if len(sys.argv) > 2:
+        write_adapter(sys.argv[2], "ab")

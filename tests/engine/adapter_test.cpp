@@ -323,8 +323,10 @@ TEST_F(BadAdapter, SettingsThatTensorsDoNotShowAreRefused) {
   settings_["peft_type"] = "IA3";
   EXPECT_SAYS(refusal(), "IA3", "LORA");
   settings_ = adapter_.peft_config();
-  settings_["lora_alpha"] = 0;
-  EXPECT_SAYS(refusal(), "lora_alpha");
+  for (const double bad : {0.0, 1e39}) {  // more than a float holds
+    settings_["lora_alpha"] = bad;
+    EXPECT_SAYS(refusal(), "lora_alpha", "expected");
+  }
 }
 
 TEST_F(BadAdapter, PicklesAndEmptyPlacesAreRefused) {

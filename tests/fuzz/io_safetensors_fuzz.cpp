@@ -2,8 +2,6 @@
 // them, a zero byte between them): refused, or every tensor can be read.
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,32 +29,13 @@ void run_file(std::string_view bytes) {
   (void)mixtral::read_safetensors(file.path());
 }
 
-// A folder in memory where the system has one.
-std::string make_folder() {
-  std::string pattern = std::filesystem::exists("/dev/shm") ? "/dev/shm" : "/tmp";
-  pattern += "/mixtral-fuzz-XXXXXX";
-  if (mkdtemp(pattern.data()) == nullptr) std::abort();
-  return pattern;
-}
-
-struct Folder {
-  const std::string path = make_folder();
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-  void write(std::string_view name, std::string_view bytes) const {
-    std::ofstream(path + "/" + std::string(name), std::ios::binary) << bytes;
-  }
-};
-
 void run_index(std::string_view bytes) {
-  static const Folder folder;
+  static const mixtral::testing::MemoryFolder folder;
   const size_t zero = bytes.find('\0');
   const bool has_shard = zero != std::string_view::npos;
   folder.write("model.safetensors.index.json", bytes.substr(0, zero));
   folder.write("a.safetensors", has_shard ? bytes.substr(zero + 1) : std::string_view());
-  if (const auto table = mixtral::open_safetensors_folder(folder.path)) read_all(*table);
+  if (const auto table = mixtral::open_safetensors_folder(folder.path())) read_all(*table);
 }
 
 }  // namespace

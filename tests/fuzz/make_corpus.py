@@ -180,6 +180,62 @@ def make_models():
     write("model_config_fuzz", "mistral", json.dumps(params).encode())
 
 
+def make_adapters():
+    """Adapters of rank 2 for the harness's models of dim 4, 2 heads of 2, 1 key-value head, hidden_dim 3, vocabulary 5."""
+    shapes = {"q_proj": (4, 4), "k_proj": (2, 4), "v_proj": (2, 4), "o_proj": (4, 4), "w1": (3, 4), "w2": (4, 3), "w3": (3, 4),
+              "gate_proj": (3, 4), "up_proj": (3, 4), "down_proj": (4, 3), "lm_head": (5, 4)}
+    mistral = {"q_proj": "wq", "k_proj": "wk", "v_proj": "wv", "o_proj": "wo", "gate_proj": "w1", "up_proj": "w3",
+               "down_proj": "w2", "lm_head": "output"}
+    attention = [f"model.layers.{layer}.self_attn.{part}" for layer in (0, 1) for part in ("q_proj", "k_proj", "v_proj", "o_proj")]
+    experts = [f"model.layers.1.block_sparse_moe.experts.{e}.{part}" for e in (0, 1) for part in ("w1", "w2", "w3")]
+    mlp = [f"model.layers.0.mlp.{part}" for part in ("gate_proj", "up_proj", "down_proj")]
+    peft = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "rank_pattern": {}, "init_lora_weights": True}
+    params = {"dim": 4, "lora": {"enable": True, "rank": 2, "scaling": 2.0}}
+
+    def name(module, is_peft):
+        if is_peft:
+            return "base_model.model." + module
+        module = module.removeprefix("model.").replace("self_attn", "attention").replace("mlp", "feed_forward")
+        parts = module.replace("block_sparse_moe", "feed_forward").split(".")
+        return ".".join(parts[:-1] + [mistral.get(parts[-1], parts[-1])])
+
+    def tensors(modules, is_peft, dtype="F32", value=0.5):
+        code, size = {"F32": ("f", 4), "F16": ("e", 2)}[dtype]
+        header, data = {}, b""
+        for module in modules:
+            rows, cols = shapes[module.split(".")[-1]]
+            for side, shape in ("A", [2, cols]), ("B", [rows, 2]):
+                count = shape[0] * shape[1]
+                header[f"{name(module, is_peft)}.lora_{side}.weight"] = {
+                    "dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + size * count]}
+                data += struct.pack(f"<{count}{code}", *[value] * count)
+        return safetensors(header, data)
+
+    def adapter(letter, settings, content):
+        return letter + (json.dumps(settings).encode() if settings else b"") + b"\0" + content
+
+    a_only = safetensors({"base_model.model.lm_head.lora_A.weight": {"dtype": "F32", "shape": [2, 4], "data_offsets": [0, 32]}},
+                         bytes(32))
+    seeds = {
+        "peft": adapter(b"P", peft, tensors(attention[:4] + experts + ["lm_head"], True)),
+        "peft-dense-tied": adapter(b"p", {**peft, "use_rslora": True}, tensors(attention[4:] + mlp + ["lm_head"], True, "F16")),
+        "mistral": adapter(b"M", params, tensors(attention[:2] + experts[:4] + ["lm_head"], False)),
+        "mistral-dense": adapter(b"m", None, tensors(attention[4:] + mlp, False, "F16")),
+        "one-expert": adapter(b"P", peft, tensors(experts[4:5], True)),
+        "half-a-change": adapter(b"P", peft, a_only),
+        "other-rank": adapter(b"P", {**peft, "r": 4096}, tensors(attention[:1], True)),
+        "not-a-number": adapter(b"P", peft, tensors(attention[:1], True, value=float("nan"))),
+        "scaling-beyond-floats": adapter(b"M", {"lora": {"scaling": 1e300}}, tensors(attention[:1], False)),
+        "unknown-module": adapter(b"P", peft, tensors(attention[:1], True).replace(b"q_proj", b"g_proj")),
+        "other-model": adapter(b"p", peft, tensors(experts, True)),
+        "settings-missing": adapter(b"P", None, tensors(attention[:1], True)),
+        "pissa": adapter(b"P", {**peft, "init_lora_weights": "pissa"}, tensors(attention[:1], True)),
+        "no-tensors": adapter(b"M", params, safetensors({}, b"")),
+    }
+    for seed, data in seeds.items():
+        write("model_adapter_fuzz", seed, data)
+
+
 def make_grammars():
     schema = {"$defs": {"n": {"type": "object", "properties": {"v": {"type": "integer", "minimum": -3, "maximum": 120},
                                                               "n": {"anyOf": [{"$ref": "#/$defs/n"}, {"type": "null"}]}},
@@ -214,3 +270,4 @@ if __name__ == "__main__":
     make_safetensors()
     make_json()
     make_models()
+    make_adapters()
