@@ -56,6 +56,20 @@ TEST(KvSequence, KeepsWhatTheWindowSees) {
   }
 }
 
+// Token by token, a sequence holds the pages that its last row looked at, and no other.
+TEST(KvSequence, FreesThePagesThatTheWindowHasPassed) {
+  for (const size_t window : {1, 63, 64, 65, 100}) {
+    KvPool pool = make_pool(pages_per_sequence(1000, window, 1));
+    KvSequence kv(pool, 1000, window);
+    for (size_t n = 1; n <= 1000; ++n) {
+      extend(kv, 1);
+      const size_t first_seen = n > window ? n - window : 0;
+      ASSERT_EQ(pool.n_pages() - pool.n_free(), pages_of(n) - first_seen / kPageTokens)
+          << n << " tokens, window " << window;
+    }
+  }
+}
+
 TEST(KvSequence, TruncatesToAnyLengthWithoutAWindow) {
   KvPool pool = make_pool(20);
   KvSequence kv(pool, 1000, 0);
