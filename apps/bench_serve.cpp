@@ -18,6 +18,8 @@ double seconds_between(Clock::time_point start, Clock::time_point end) {
   return std::chrono::duration<double>(end - start).count();
 }
 
+double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
+
 // Wakes the one who listens to all streams.
 class Bell {
  public:
@@ -44,7 +46,7 @@ struct Caller {
   Clock::time_point arrival;
   bool is_intruder = false;
   std::optional<Stream> stream;
-  std::optional<Clock::time_point> first_token, last_token;
+  std::vector<Clock::time_point> tokens;
   bool is_done = false;
 };
 
@@ -67,8 +69,7 @@ class ServeRun {
       for (Caller& caller : callers_) MIXTRAL_TRY(listen(caller));
     }
     result_.run_seconds.push_back(seconds_between(start, Clock::now()));
-    if (shortest_ > 0)
-      result_.slowest_to_fastest = std::max(result_.slowest_to_fastest, longest_ / shortest_);
+    result_.most_to_fewest = std::max(result_.most_to_fewest, most_to_fewest());
     return settle(before);
   }
 
@@ -132,25 +133,39 @@ class ServeRun {
     if (caller.stream->done()) {
       caller.is_done = true;
       ++n_done_;
-      if (caller.is_intruder || !caller.first_token) return {};
-      const double seconds = seconds_between(*caller.first_token, *caller.last_token);
-      shortest_ = std::min(shortest_, seconds);
-      longest_ = std::max(longest_, seconds);
     }
     return {};
   }
 
   void hear_token(Caller& caller, Clock::time_point now) {
-    if (caller.last_token) {
-      result_.gaps.push_back(seconds_between(*caller.last_token, now));
+    if (!caller.tokens.empty()) {
+      result_.gaps.push_back(seconds_between(caller.tokens.back(), now));
     } else {
       auto& to = caller.is_intruder ? result_.intruders : result_.first_tokens;
       to.push_back(seconds_between(caller.arrival, now));
       const bool is_time = !caller.is_intruder && ++n_answering_ == (test_.n_streams + 1) / 2;
       if (is_time && test_.intruder_tokens > 0) callers_.back().arrival = now;
-      caller.first_token = now;
     }
-    caller.last_token = now;
+    caller.tokens.push_back(now);
+  }
+
+  double most_to_fewest() const {
+    auto start = Clock::time_point::min(), end = Clock::time_point::max();
+    for (const Caller& caller : callers_) {
+      if (caller.is_intruder || caller.tokens.empty()) continue;
+      start = std::max(start, caller.tokens.front());
+      end = std::min(end, caller.tokens.back());
+    }
+    size_t most = 0, fewest = std::numeric_limits<size_t>::max();
+    for (const Caller& caller : callers_) {
+      if (caller.is_intruder) continue;
+      const auto n = static_cast<size_t>(
+          std::count_if(caller.tokens.begin(), caller.tokens.end(),
+                        [&](Clock::time_point at) { return at > start && at <= end; }));
+      most = std::max(most, n);
+      fewest = std::min(fewest, n);
+    }
+    return share(static_cast<double>(most), static_cast<double>(fewest));
   }
 
   // The last stream ends a moment before its pages are given back.
@@ -188,7 +203,6 @@ class ServeRun {
   Bell bell_;  // outlives the streams
   std::vector<Caller> callers_;
   size_t n_done_ = 0, n_answering_ = 0;
-  double shortest_ = std::numeric_limits<double>::infinity(), longest_ = 0;  // of answers
 };
 
 double quantile(std::vector<double> values, double q) {
@@ -196,8 +210,6 @@ double quantile(std::vector<double> values, double q) {
   std::sort(values.begin(), values.end());
   return values[static_cast<size_t>(std::ceil(q * static_cast<double>(values.size() - 1)))];
 }
-
-double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
 // Pages are taken whole: a page more for each sequence, and one for a copy.
 size_t positions_needed(const ServeCase& test) {
@@ -237,7 +249,7 @@ const std::vector<Column>& columns() {
       {"cached %", "cached_share",
        [](R r) { return share(double(r.cached_tokens), double(r.prompt_tokens)); }, 0, kPercent},
       {"preempted", "preemptions", [](R r) { return double(r.preemptions); }, 0},
-      {"slow/fast", "slowest_to_fastest", [](R r) { return r.slowest_to_fastest; }, 2},
+      {"most/fewest", "most_to_fewest", [](R r) { return r.most_to_fewest; }, 2},
       {"plan MB", "planned_bytes", [](R r) { return double(r.planned_bytes); }, 0, kMegabyte},
       {"taken MB", "resident_bytes", [](R r) { return double(r.resident_bytes); }, 0, kMegabyte},
       {"overhead %", "overhead_share",

@@ -36,9 +36,9 @@ struct ServeResult {
   std::vector<double> intruders;     ///< first tokens of the intruders
   uint64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0, preemptions = 0;
   double step_seconds = 0, overhead_seconds = 0;  ///< in steps; of these, outside of the model
-  /// The slowest stream's time from its first token to its last in those of the fastest; the worst
-  /// run's. Intruders do not count.
-  double slowest_to_fastest = 1;
+  /// While all streams answer, the most tokens that one got over the fewest; the worst run's. 0 if
+  /// they never all do. Intruders do not count.
+  double most_to_fewest = 0;
   uint64_t planned_bytes = 0;   ///< Engine::plan() of the engine that all cases share
   uint64_t resident_bytes = 0;  ///< what the process holds more than before it was loaded
 

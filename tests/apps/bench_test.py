@@ -52,7 +52,6 @@ class Bench(Case):
             self.assertEqual(result["intruder_p50"] > 0, result["intruder_tokens"] > 0)
             self.assertTrue(0 <= result["overhead_share"] < 1)
             self.assertEqual(result["preemptions"], 0)
-            self.assertGreaterEqual(result["slowest_to_fastest"], 1)
             self.assertGreater(result["planned_bytes"], 0)
             self.assertGreater(result["resident_bytes"], 0)
         lines = self.good(*common, "--csv").stdout.decode().splitlines()
@@ -65,6 +64,8 @@ class Bench(Case):
         self.assertGreater(shared["cached_share"], 0.3)
         crowded = self.json_of(*common, "--serve", "4x20x220", "--kv-positions", "320")["serve"][0]
         self.assertGreater(crowded["preemptions"], 0)
+        long = self.json_of(*common, "--serve", "3x8x100")["serve"][0]
+        self.assertTrue(1 <= long["most_to_fewest"] < 1.5, long["most_to_fewest"])
         routed = self.json_of(*common, "--serve", "2x8x4", "--routing")["serve"]
         self.assertEqual([result["routing"] for result in routed], [0, 1])
 
