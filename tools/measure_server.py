@@ -138,18 +138,23 @@ async def overload(server):
     print(f"  answers/s {good / seconds:.1f}, with 16 clients {goodput:.1f}")
 
 
-def refusals(port, seconds):
-    """How long each 429 took that one client got in that time."""
-    times, end = [], time.monotonic() + seconds
-    data = request_bytes({**CHAT, "max_tokens": 64})
+def probe(port, seconds, max_tokens, pause):
+    """One request after another: (seconds to the first bytes of its answer, its status line) of each."""
+    found, end = [], time.monotonic() + seconds
+    data = request_bytes({**CHAT, "max_tokens": max_tokens})
     while time.monotonic() < end:
         start = time.monotonic()
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.sendall(data)
-            if b" 429 " in connection.recv(1000).split(b"\r\n", 1)[0]:
-                times.append(time.monotonic() - start)
-        time.sleep(0.02)
-    return times
+            status_line = connection.recv(1000).split(b"\r\n", 1)[0]
+            found.append((time.monotonic() - start, status_line))
+        time.sleep(pause)
+    return found
+
+
+def refusals(port, seconds):
+    """How long each 429 took that one client got in that time."""
+    return [took for took, status_line in probe(port, seconds, 64, 0.02) if b" 429 " in status_line]
 
 
 async def one_load(server, n_clients, seconds):
@@ -221,16 +226,7 @@ async def wrong_numbers(server):
 
 
 def first_bytes_of_answers(port, seconds):
-    times, end = [], time.monotonic() + seconds
-    data = request_bytes({**CHAT, "max_tokens": 1})
-    while time.monotonic() < end:
-        start = time.monotonic()
-        with socket.create_connection(("127.0.0.1", port)) as connection:
-            connection.sendall(data)
-            connection.recv(1000)
-            times.append(time.monotonic() - start)
-        time.sleep(0.005)
-    return times
+    return [took for took, _ in probe(port, seconds, 1, 0.005)]
 
 
 async def slow_headers(server):

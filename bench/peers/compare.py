@@ -36,8 +36,11 @@ BATCH_FLAGS = {
     ("-fa", "1"): ["-fa", "on"],
     ("-rtr", "0"): [],
     ("-rtr", "1"): ["-rtr"],
-    ("-mmp", "0"): ["--no-mmap"],  # where the file and the copies in memory do not fit beside each other
 }
+
+
+def batch_flags(flags):
+    return sum((BATCH_FLAGS[pair] for pair in zip(flags[::2], flags[1::2])), [])
 
 
 def run(command, stderr=subprocess.DEVNULL):
@@ -71,10 +74,9 @@ class Test:
             out = run([folder / "llama-bench", "-m", model, "-p", n_prompt, "-n", n_answer, "-t", args.threads, "-r", 1,
                        "-o", "json", *depth, *flags])
             return json.loads(out)[0]["avg_ts"]
-        batch_flags = sum((BATCH_FLAGS[pair] for pair in zip(flags[::2], flags[1::2])), [])
         context = self.batch * (max(self.depth, 1) + self.n_tokens + 16)
         out = run([folder / "llama-batched-bench", "-m", model, "-c", context, "-b", 512, "-ub", 512, "-npp", max(self.depth, 1),
-                   "-ntg", self.n_tokens, "-npl", self.batch, "-t", args.threads, *batch_flags], stderr=subprocess.STDOUT)
+                   "-ntg", self.n_tokens, "-npl", self.batch, "-t", args.threads, *batch_flags(flags)], stderr=subprocess.STDOUT)
         # | PP | TG | B | N_KV | T_PP s | S_PP t/s | T_TG s | S_TG t/s | ...
         rows = [line.split("|") for line in out.splitlines() if re.match(r"\|\s*\d+ \|", line)]
         return float(rows[0][8]) if rows else None

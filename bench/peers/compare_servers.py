@@ -14,7 +14,6 @@ writes NAME.json and NAME.md. Takes about ten minutes.
 import argparse
 import contextlib
 import datetime
-import itertools
 import json
 import pathlib
 import signal
@@ -26,9 +25,9 @@ import time
 import urllib.error
 import urllib.request
 
-from compare import ROOT, cpu_name, git
+from compare import PEERS, ROOT, batch_flags, cpu_name, git
 
-VARIANTS = [[repack, "-fa", fa] for repack, fa in itertools.product(["--no-repack", "--repack"], ["on", "off"])]
+VARIANTS = [batch_flags(flags) for flags in PEERS["llama.cpp"]]
 START_SECONDS = 300
 
 

@@ -9,6 +9,7 @@
 #include "engine/engine.h"
 #include "grammar/grammar.h"
 #include "support/golden.h"
+#include "support/heard.h"
 #include "text/chat_template.h"
 
 namespace mixtral::testing {
@@ -48,13 +49,7 @@ std::unique_ptr<Engine> load_with_vocabulary(const TemporaryFolder& folder, size
   return *std::move(engine);
 }
 
-struct Said {
-  size_t n_cached = 0;
-  std::vector<int32_t> ids;
-  std::string text;
-};
-
-Said ask(Engine& engine, const RenderedChat& chat, std::string_view salt) {
+HeardAll ask(Engine& engine, const RenderedChat& chat, std::string_view salt) {
   Request request;
   request.cache_salt = salt;
   request.prompt_ids = chat.ids;
@@ -69,19 +64,9 @@ Said ask(Engine& engine, const RenderedChat& chat, std::string_view salt) {
     request.sampling.logit_bias.emplace_back(engine.tokenizer()->encode("1")[0], 1000.0f);
   }
   request.grammar = *Grammar::regex("[0-9]{" + std::to_string(kAnswerDigits) + "}");
-  auto stream = engine.submit(request);
-  EXPECT_TRUE(stream) << stream.error().message;
-  Said said;
-  while (const auto event = stream->next()) {
-    if (const auto* read = std::get_if<PromptRead>(&*event)) said.n_cached = read->n_cached;
-    if (const auto* end = std::get_if<AnswerEnd>(&*event)) said.text += end->text;
-    const auto* token = std::get_if<AnswerToken>(&*event);
-    if (token == nullptr) continue;
-    said.ids.push_back(token->token.id);
-    said.text += token->text;
-  }
-  EXPECT_EQ(said.text.size(), kAnswerDigits) << said.text;
-  return said;
+  HeardAll heard = testing::ask(engine, std::move(request));
+  EXPECT_EQ(heard.answers[0].text.size(), kAnswerDigits) << heard.answers[0].text;
+  return heard;
 }
 
 void expect_only_new_turns_are_read(Engine& engine, ChatFormat format) {
@@ -94,10 +79,12 @@ void expect_only_new_turns_are_read(Engine& engine, ChatFormat format) {
     ASSERT_TRUE(chat) << chat.error().message;
     ASSERT_GT(chat->ids.size(), known.size());
     EXPECT_TRUE(std::equal(known.begin(), known.end(), chat->ids.begin()));
-    const Said said = ask(engine, *chat, chat_format_name(format));
-    EXPECT_EQ(said.n_cached, known.size()) << "turn " << turn;
+    const HeardAll heard = ask(engine, *chat, chat_format_name(format));
+    ASSERT_TRUE(heard.prompt);
+    EXPECT_EQ(heard.prompt->n_cached, known.size()) << "turn " << turn;
     known = chat->ids;
     // The last token was drawn, but no step has read it.
+    const Heard& said = heard.answers[0];
     known.insert(known.end(), said.ids.begin(), said.ids.end() - 1);
     messages.push_back({"assistant", said.text});
     messages.push_back({"user", "And now?"});

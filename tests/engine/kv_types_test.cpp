@@ -9,17 +9,12 @@
 #include "cpu/cpu_backend.h"
 #include "engine/engine.h"
 #include "support/golden.h"
+#include "support/heard.h"
 #include "support/small_mixtral.h"
 #include "support/wrapped_backend.h"
 
 namespace mixtral::testing {
 namespace {
-
-struct Said {
-  std::vector<int32_t> ids;
-  std::vector<double> logprobs;
-  bool operator==(const Said&) const = default;  // bit for bit
-};
 
 // Goes round in a circle, so that there is something to guess.
 Request make_request(size_t n_prompt, size_t period, size_t max_tokens) {
@@ -32,26 +27,6 @@ Request make_request(size_t n_prompt, size_t period, size_t max_tokens) {
   request.sampling.temperature = 0;
   request.sampling.n_logprobs = 2;
   return request;
-}
-
-std::vector<Said> ask_all(Engine& engine, const std::vector<Request>& requests) {
-  std::vector<Stream> streams;
-  for (const Request& request : requests) {
-    auto stream = engine.submit(request);
-    EXPECT_TRUE(stream) << stream.error().message;
-    streams.push_back(*std::move(stream));
-  }
-  std::vector<Said> all(requests.size());
-  for (size_t i = 0; i < requests.size(); ++i) {
-    while (const auto event = streams[i].next()) {
-      const auto* token = std::get_if<AnswerToken>(&*event);
-      if (token == nullptr) continue;
-      all[i].ids.push_back(token->token.id);
-      for (const TokenLogprob& top : token->token.top) all[i].logprobs.push_back(top.logprob);
-    }
-    EXPECT_EQ(all[i].ids.size(), requests[i].max_tokens);
-  }
-  return all;
 }
 
 class EveryKvType : public ::testing::TestWithParam<KvType> {
@@ -94,12 +69,13 @@ class EveryKvType : public ::testing::TestWithParam<KvType> {
   }
 
   // Each from an empty cache, nobody else there.
-  static std::vector<Said> ask_alone(std::vector<Request> requests) {
+  static std::vector<HeardAll> ask_alone(std::vector<Request> requests) {
     const auto engine = load();
-    std::vector<Said> all;
+    std::vector<HeardAll> all;
     for (size_t i = 0; i < requests.size(); ++i) {
       requests[i].cache_salt = std::to_string(i);
-      all.push_back(ask_all(*engine, {requests[i]})[0]);
+      all.push_back(ask(*engine, requests[i]));
+      EXPECT_EQ(all.back().answers[0].ids.size(), requests[i].max_tokens);
     }
     EXPECT_EQ(settled(*engine).cached_tokens, 0u);
     return all;
@@ -125,23 +101,27 @@ TEST_P(EveryKvType, GivesTheBitsThatEachAnswerHasAlone) {
     options.chunk_tokens = 40;
     options.shared_chunk_tokens = 13;
     const auto engine = load(options);
-    EXPECT_EQ(ask_all(*engine, requests), expected) << "in a crowd";
+    SCOPED_TRACE("in a crowd");
+    expect_same(ask_all(*engine, requests), expected);
     const uint64_t n_before = settled(*engine).cached_tokens;
-    EXPECT_EQ(ask_all(*engine, requests), expected) << "after a cache hit";
+    SCOPED_TRACE("after a cache hit");
+    expect_same(ask_all(*engine, requests), expected);
     EXPECT_GT(settled(*engine).cached_tokens, n_before);
   }
   {
     EngineOptions options;
     options.kv_bytes = 6 * load()->model().kv_layout().page_bytes();
     const auto engine = load(options);
-    EXPECT_EQ(ask_all(*engine, requests), expected) << "after preemption";
+    SCOPED_TRACE("after preemption");
+    expect_same(ask_all(*engine, requests), expected);
     EXPECT_GT(settled(*engine).preemptions, 0u);
   }
   {
     EngineOptions options;
     options.speculation = Speculation::kNgram;
     const auto engine = load(options);
-    EXPECT_EQ(ask_all(*engine, requests), expected) << "with speculation";
+    SCOPED_TRACE("with speculation");
+    expect_same(ask_all(*engine, requests), expected);
     EXPECT_GT(settled(*engine).accepted_draft_tokens, 0u);
   }
 }
@@ -154,12 +134,13 @@ TEST_P(EveryKvType, FreesThePagesThatAWindowHasPassed) {
   options.max_sequences = 1;
   options.chunk_tokens = 20;
   const auto roomy = load(options, "window.gguf");
-  const auto expected = ask_all(*roomy, {request});
+  const Heard expected = ask(*roomy, request).answers[0];
+  EXPECT_EQ(expected.ids.size(), request.max_tokens);
   const size_t n_pages = pages_per_sequence(512, kWindow, 20) + 1;
   ASSERT_LT(n_pages, pages_of(500));
   options.kv_bytes = n_pages * roomy->model().kv_layout().page_bytes();
   const auto engine = load(options, "window.gguf");
-  EXPECT_EQ(ask_all(*engine, {request}), expected);
+  expect_same(ask(*engine, request).answers[0], expected);
   const EngineStats stats = settled(*engine);
   EXPECT_EQ(stats.pages_total, n_pages);
   EXPECT_EQ(stats.preemptions, 0u);

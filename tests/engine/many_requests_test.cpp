@@ -14,51 +14,12 @@
 #include "engine/engine.h"
 #include "ops/reference.h"
 #include "support/golden.h"
+#include "support/heard.h"
 #include "support/small_mixtral.h"
 #include "support/wrapped_backend.h"
 
 namespace mixtral::testing {
 namespace {
-
-// Everything that one answer said.
-struct Heard {
-  std::vector<int32_t> ids;
-  std::vector<double> logprobs;
-  std::optional<AnswerEnd> end;
-  std::vector<TokenRouting> routing;
-};
-struct HeardAll {
-  std::optional<PromptRead> prompt;
-  std::vector<Heard> answers;
-};
-
-HeardAll listen(Stream& stream, size_t n_answers = 1) {
-  HeardAll all;
-  all.answers.resize(n_answers);
-  while (auto event = stream.next()) {
-    if (auto* read = std::get_if<PromptRead>(&*event)) {
-      all.prompt = std::move(*read);
-    } else if (auto* token = std::get_if<AnswerToken>(&*event)) {
-      Heard& heard = all.answers.at(token->answer);
-      EXPECT_FALSE(heard.end);
-      heard.ids.push_back(token->token.id);
-      heard.logprobs.push_back(token->token.logprob);
-      for (const TokenLogprob& top : token->token.top) heard.logprobs.push_back(top.logprob);
-      if (token->routing) heard.routing.push_back(*std::move(token->routing));
-    } else {
-      auto& end = std::get<AnswerEnd>(*event);
-      EXPECT_FALSE(all.answers.at(end.answer).end);
-      all.answers[end.answer].end = end;
-    }
-  }
-  EXPECT_TRUE(stream.done());
-  return all;
-}
-
-void expect_same(const Heard& a, const Heard& b) {
-  EXPECT_EQ(a.ids, b.ids);
-  EXPECT_EQ(a.logprobs, b.logprobs);  // bit for bit
-}
 
 Request make_request(std::vector<int32_t> ids, size_t max_tokens) {
   Request request;
@@ -99,17 +60,6 @@ class ManyRequests : public ::testing::Test {
     return *std::move(engine);
   }
 
-  static Stream submit(Engine& engine, Request request) {
-    auto stream = engine.submit(std::move(request));
-    EXPECT_TRUE(stream) << stream.error().message;
-    return *std::move(stream);
-  }
-  static HeardAll ask(Engine& engine, Request request) {
-    const size_t n = request.n_answers;
-    Stream stream = submit(engine, std::move(request));
-    return listen(stream, n);
-  }
-
   // Greedy and drawn, long and short, some with the same beginning.
   static std::vector<Request> some_requests() {
     std::vector<Request> requests;
@@ -125,14 +75,6 @@ class ManyRequests : public ::testing::Test {
       requests.push_back(request);
     }
     return requests;
-  }
-
-  static std::vector<HeardAll> ask_all(Engine& engine, const std::vector<Request>& requests) {
-    std::vector<Stream> streams;
-    for (const Request& request : requests) streams.push_back(submit(engine, request));
-    std::vector<HeardAll> all;
-    for (Stream& stream : streams) all.push_back(listen(stream));
-    return all;
   }
 
   // Each from an empty cache, nobody else there.

@@ -15,28 +15,25 @@
 #include "engine/speculator.h"
 #include "grammar/grammar.h"
 #include "support/golden.h"
+#include "support/heard.h"
 #include "support/small_mixtral.h"
 #include "support/wrapped_backend.h"
 
 namespace mixtral::testing {
 namespace {
 
-// Everything that one answer said.
-struct Heard {
-  std::vector<int32_t> ids;
-  std::vector<double> logprobs;
-  std::vector<std::vector<float>> routing;
-  std::string text;
-  std::optional<AnswerEnd> end;
-};
+std::vector<std::vector<float>> router_probs(const Heard& heard) {
+  std::vector<std::vector<float>> probs;
+  for (const TokenRouting& routing : heard.routing) probs.push_back(routing.probs);
+  return probs;
+}
 
 void expect_same(const std::vector<Heard>& found, const std::vector<Heard>& expected) {
   ASSERT_EQ(found.size(), expected.size());
   for (size_t i = 0; i < found.size(); ++i) {
     SCOPED_TRACE(fmt::format("answer {}", i));
-    EXPECT_EQ(found[i].ids, expected[i].ids);
-    EXPECT_EQ(found[i].logprobs, expected[i].logprobs);  // bit for bit
-    EXPECT_EQ(found[i].routing, expected[i].routing);
+    testing::expect_same(found[i], expected[i]);
+    EXPECT_EQ(router_probs(found[i]), router_probs(expected[i]));
     EXPECT_EQ(found[i].text, expected[i].text);
     ASSERT_TRUE(found[i].end && expected[i].end);
     EXPECT_EQ(found[i].end->reason, expected[i].end->reason);
@@ -110,26 +107,9 @@ class SpeculationTest : public ::testing::Test {
   }
 
   static std::vector<Heard> ask_all(Engine& engine, const std::vector<Request>& requests) {
-    std::vector<Stream> streams;
-    for (const Request& request : requests) streams.push_back(*engine.submit(request));
     std::vector<Heard> all;
-    for (size_t i = 0; i < requests.size(); ++i) {
-      const size_t first = all.size();
-      all.resize(first + requests[i].n_answers);
-      while (auto event = streams[i].next()) {
-        if (auto* token = std::get_if<AnswerToken>(&*event)) {
-          Heard& heard = all[first + token->answer];
-          heard.ids.push_back(token->token.id);
-          heard.logprobs.push_back(token->token.logprob);
-          for (const TokenLogprob& top : token->token.top) heard.logprobs.push_back(top.logprob);
-          if (token->routing) heard.routing.push_back(token->routing->probs);
-          heard.text += token->text;
-        } else if (auto* end = std::get_if<AnswerEnd>(&*event)) {
-          all[first + end->answer].text += end->text;
-          all[first + end->answer].end = *end;
-        }
-      }
-    }
+    for (HeardAll& heard : testing::ask_all(engine, requests))
+      std::move(heard.answers.begin(), heard.answers.end(), std::back_inserter(all));
     return all;
   }
 
