@@ -182,11 +182,11 @@ void attend_page(const AttentionTile& t, const Span& span) {
   const size_t page_first = span.first / kPageTokens * kPageTokens;
   const std::byte* keys = page + layout.keys_offset(task.layer, task.kv_head);
   const std::byte* values = page + layout.values_offset(task.layer, task.kv_head);
-  constexpr int V = kTileVectors;
-  for (size_t at = 0; at < kPageTokens; at += 16 * V) {
-    if (overlap(span, {page_first + at, page_first + at + 16 * V}).empty()) continue;
-    widen_keys<V>(layout, keys, at, t.tile);
-    score_from<kQueryTile, V>(t, 0, t.scores + at);
+  constexpr size_t kLanes = 16 * kTileVectors;
+  for (size_t at = 0; at < kPageTokens; at += kLanes) {
+    if (overlap(span, {page_first + at, page_first + at + kLanes}).empty()) continue;
+    widen_keys<kTileVectors>(layout, keys, at, t.tile);
+    score_from<kQueryTile, kTileVectors>(t, 0, t.scores + at);
   }
   for (size_t query = 0; query < t.n_queries(); ++query) {
     const Span seen = seen_in(t, query, page_first);
@@ -194,9 +194,9 @@ void attend_page(const AttentionTile& t, const Span& span) {
   }
   const Span places = {span.first - page_first, span.end - page_first};
   size_t d = 0;
-  for (; d + 16 * V <= t.padded_dim; d += 16 * V) {
-    widen_values<V>(layout, values, d, places, t.tile);
-    add_values_from<kQueryTile, V>(t, 0, d, page_first);
+  for (; d + kLanes <= t.padded_dim; d += kLanes) {
+    widen_values<kTileVectors>(layout, values, d, places, t.tile);
+    add_values_from<kQueryTile, kTileVectors>(t, 0, d, page_first);
   }
   if (d == t.padded_dim) return;
   widen_values<1>(layout, values, d, places, t.tile);
