@@ -82,8 +82,7 @@ void matvec(benchmark::State& state, Type type, Isa isa) {
   const Activations x = activations.view();
   std::vector<float> y(part.bytes / bytes * kPanelRows);
   for (auto step : state) {
-    for (size_t panel = 0; panel * bytes < part.bytes; ++panel)
-      matmul(part.begin + panel * bytes, kCols, x, &y[panel * kPanelRows], 0);
+    matmul({part.begin, part.bytes / bytes, bytes, kCols}, x, y.data(), 0);
     benchmark::DoNotOptimize(y.data());
   }
   state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * part.bytes));
@@ -95,7 +94,7 @@ void matmul(benchmark::State& state, Type type, Isa isa, size_t n_rows) {
   const Activations x = activations.view();
   std::vector<float> y(n_rows * kPanelRows);
   for (auto step : state) {
-    multiply(stream().data(), kCols, x, y.data(), kPanelRows);
+    multiply({stream().data(), 1, panel_bytes(type, kCols), kCols}, x, y.data(), kPanelRows);
     benchmark::DoNotOptimize(y.data());
   }
   const auto ops = static_cast<double>(2 * n_rows * kPanelRows * kCols);

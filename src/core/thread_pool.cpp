@@ -53,8 +53,8 @@ size_t usable_cpus() {
   return quota == 0 ? cpus : std::clamp<size_t>(quota, 1, cpus);
 }
 
-ThreadPool::ThreadPool(size_t n_threads) {
-  if (n_threads == 0) n_threads = usable_cpus();
+ThreadPool::ThreadPool(size_t n_threads) : shares_(n_threads == 0 ? usable_cpus() : n_threads) {
+  n_threads = shares_.size();
   const cpu_set_t mask = affinity_mask();
   const auto cpus = static_cast<size_t>(CPU_COUNT(&mask));
   spin_ = n_threads <= cpus;
@@ -108,16 +108,21 @@ void ThreadPool::run(FunctionRef<void(size_t)> body) {
 }
 
 void ThreadPool::for_each(size_t n_tasks, FunctionRef<void(size_t, size_t)> body) {
-  next_task_.store(0, std::memory_order_relaxed);
-  const auto take_tasks = [&](size_t worker) {
-    for (;;) {
-      const size_t task = next_task_.fetch_add(1, std::memory_order_relaxed);
-      if (task >= n_tasks) return;
-      body(task, worker);
+  if (n_tasks == 1) return body(0, 0);
+  for (size_t worker = 0; worker < size(); ++worker) {
+    shares_[worker].next.store(n_tasks * worker / size(), std::memory_order_relaxed);
+    shares_[worker].end = n_tasks * (worker + 1) / size();
+  }
+  run([&](size_t worker) {
+    for (size_t i = 0; i < size(); ++i) {
+      Share& share = shares_[(worker + i) % size()];
+      for (;;) {
+        const size_t task = share.next.fetch_add(1, std::memory_order_relaxed);
+        if (task >= share.end) break;
+        body(task, worker);
+      }
     }
-  };
-  if (n_tasks == 1) return take_tasks(0);
-  run(take_tasks);
+  });
 }
 
 }  // namespace mixtral

@@ -28,22 +28,28 @@ class ThreadPool {
   /// returned.
   void run(FunctionRef<void(size_t worker)> body);
 
-  /// Calls body(task, worker) for every task in [0, n_tasks); idle workers take the next task in
-  /// order.
+  /// Calls body(task, worker) for every task in [0, n_tasks). Every worker has a run of consecutive
+  /// tasks, since neighbours read neighbouring memory, and takes them in order; one that is done
+  /// goes on with what the others have left.
   void for_each(size_t n_tasks, FunctionRef<void(size_t task, size_t worker)> body);
 
  private:
   void worker_loop(size_t worker);
   void wait_for_region(uint32_t seen);
 
+  struct alignas(64) Share {
+    std::atomic<size_t> next{0};
+    size_t end = 0;
+  };
+
   using Body = FunctionRef<void(size_t)>;
   std::vector<std::thread> threads_;
+  std::vector<Share> shares_;  // of the tasks, one for each worker
   const Body* body_ = nullptr;
   bool stop_ = false;
   // Each on a cache line of its own: workers poll the one and count down the other.
   alignas(64) std::atomic<uint32_t> region_{0};
   alignas(64) std::atomic<uint32_t> unfinished_{0};
-  alignas(64) std::atomic<size_t> next_task_{0};
   bool spin_ =
       true;  // false when there are more workers than CPUs: spinning would steal their time
 };

@@ -105,16 +105,14 @@ void multiply(const CpuContext& context, const PanelRange& range, const Activati
               float* widened, float* y, size_t y_stride) {
   const CpuWeight& weight = range.weight;
   const Type type = weight.type(range.matrix);
-  const size_t index = table_index(type), cols = weight.cols();
   const bool widen = x.values != nullptr && activation_format(type) != ActivationFormat::kF32;
   if (widen) return multiply_widened(context, range, x, widened, y, y_stride);
+  const size_t index = table_index(type);
+  const Panels panels = weight.panels(range.matrix, range.first_panel, range.n_panels);
   Activations pass = x;
   do {
     pass.end_chunk = std::min(x.end_chunk, pass.first_chunk + chunks_of_pass(x.n_rows));
-    for (size_t p = 0; p < range.n_panels; ++p) {
-      context.kernels.matmul[index](weight.panel(range.matrix, range.first_panel + p), cols, pass,
-                                    y + p * kPanelRows, y_stride);
-    }
+    context.kernels.matmul[index](panels, pass, y, y_stride);
     pass.first_chunk = pass.end_chunk;
   } while (pass.first_chunk < x.end_chunk);
 }

@@ -70,6 +70,23 @@ TEST(ThreadPool, SeesEarlierWritesInEveryOfManyRegions) {
   }
 }
 
+TEST(ThreadPool, OneThatIsDoneGoesOnWithTheTasksOfAnother) {
+  constexpr int kTasks = 8;
+  ThreadPool pool(2);
+  std::atomic<int> done = 0;
+  bool waited_for_all = false;
+  pool.for_each(kTasks, [&](size_t task, size_t) {
+    if (task == 0) {
+      const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+      while (done < kTasks - 1 && std::chrono::steady_clock::now() < give_up)
+        std::this_thread::yield();
+      waited_for_all = done == kTasks - 1;
+    }
+    ++done;
+  });
+  EXPECT_TRUE(waited_for_all);
+}
+
 TEST(ThreadPool, UsesEveryWorkerWhenTasksAreLong) {
   ThreadPool pool(4);
   std::vector<int> tasks_of(4);

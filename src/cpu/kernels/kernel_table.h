@@ -36,10 +36,19 @@ struct Activations {
   size_t n_rows = 0;
 };
 
-/// y[row * y_stride + 0..15] = activations row · the panel's 16 rows, for every row of `x`.
-/// `panel` starts on a 64-byte boundary and holds 16 rows of `cols` weights (panel.h).
-using MatmulFn = void (*)(const std::byte* panel, size_t cols, const Activations& x, float* y,
-                          size_t y_stride);
+/// Consecutive panels of one matrix (panel.h): 16 rows of `cols` weights each.
+struct Panels {
+  const std::byte* first;  ///< on a 64-byte boundary
+  size_t count;
+  size_t stride;  ///< bytes from panel to panel, a multiple of 64
+  size_t cols;
+
+  const std::byte* operator[](size_t index) const { return first + index * stride; }
+};
+
+/// y[row * y_stride + 16 p + 0..15] = activations row · the 16 rows of panel p, for every row of
+/// `x` and every panel.
+using MatmulFn = void (*)(const Panels& panels, const Activations& x, float* y, size_t y_stride);
 
 /// out[column * 16 + row] = the panel's weights of `n_cols` columns from `first_col` as floats,
 /// equal bit by bit to unpack(). Both are multiples of the type's block size (or n_cols ends the

@@ -15,7 +15,7 @@
 
 // How far ahead memory is asked for. Far, and into L2 only: a body is read at several places at
 // once, and L1 has no room for all of them.
-constexpr size_t kPrefetchBytes = 4096;
+constexpr size_t kPrefetchBytes = 2048;
 
 // The columns of a panel that one chunk of activations meets.
 template <class Q>
@@ -23,6 +23,7 @@ struct PanelChunk {
   static constexpr size_t kBody = Q::kLayout.body_bytes(), kHead = Q::kLayout.head_bytes();
   static constexpr size_t kBlocks = kChunkCols / Q::kBlockCols;  // of a whole chunk
 
+  PanelChunk() = default;
   PanelChunk(const std::byte* panel, size_t cols, size_t index)
       : body(reinterpret_cast<const uint8_t*>(panel) + index * kBlocks * kBody),
         heads(panel + cols / Q::kBlockCols * kBody + index * kBlocks * kHead),
@@ -187,15 +188,21 @@ template <class Q, int C, int M, class Weights, class Chunk>
     add_columns<Q, C + 1>(weights, block, group, x, sums, totals);
 }
 
-template <class Q, int M, class Weights, class Chunk>
-[[gnu::always_inline]] inline void sum_block(const Weights& weights, size_t block, const Chunk* x,
-                                             I32x16 (&totals)[M]) {
+template <class Q, int M, int P, class Weights, class Chunk>
+[[gnu::always_inline]] inline void sum_block(const Weights (&weights)[P], size_t block,
+                                             const Chunk* x, I32x16 (&totals)[P][M]) {
   SubSum sums[M];
+#pragma GCC unroll 4
+  for (size_t p = 0; p < P; ++p) {
 #pragma GCC unroll 16
-  for (int m = 0; m < M; ++m) totals[m] = set1_i32(0);
+    for (int m = 0; m < M; ++m) totals[p][m] = set1_i32(0);
+  }
   for (size_t group = 0; group < Q::kBlockCols / Q::kGroupCols; ++group) {
-    weights.prefetch_group(block, group);
-    add_columns<Q, 0>(weights, block, group, x, sums, totals);
+#pragma GCC unroll 4
+    for (size_t p = 0; p < P; ++p) {
+      weights[p].prefetch_group(block, group);
+      add_columns<Q, 0>(weights[p], block, group, x, sums, totals[p]);
+    }
   }
 }
 
@@ -247,15 +254,16 @@ template <class Q, int M, class Weights>
   }
 }
 
-// results[m] += the chunk's columns · x[m].
-template <class Q, int M, class Weights, class Chunk>
-[[gnu::always_inline]] inline void add_chunk(const Weights& weights, const Chunk* x,
-                                             F32x16 (&results)[M]) {
-  const size_t n_blocks = Q::kBlockCols == kChunkCols ? 1 : weights.n_blocks;
+// results[p][m] += the chunk's columns of weights[p] · x[m].
+template <class Q, int M, int P, class Weights, class Chunk>
+[[gnu::always_inline]] inline void add_chunk(const Weights (&weights)[P], const Chunk* x,
+                                             F32x16 (&results)[P][M]) {
+  const size_t n_blocks = Q::kBlockCols == kChunkCols ? 1 : weights[0].n_blocks;
   for (size_t block = 0; block < n_blocks; ++block) {
-    I32x16 totals[M];
+    I32x16 totals[P][M];
     sum_block<Q>(weights, block, x, totals);
-    add_totals<Q>(weights, block, x, totals, results);
+#pragma GCC unroll 4
+    for (size_t p = 0; p < P; ++p) add_totals<Q>(weights[p], block, x, totals[p], results[p]);
   }
 }
 
@@ -270,36 +278,59 @@ inline F32x16 result_so_far(const Activations& x, const float* y) {
   return x.first_chunk == 0 ? set1(0) : load(y);
 }
 
-// Few rows: M at a time go through the whole panel.
-template <class Q, int M>
-void multiply_few(const std::byte* panel, size_t cols, const Activations& x, size_t row, float* y,
-                  size_t y_stride) {
-  for (; row + M <= x.n_rows; row += M) {
-    const auto* chunks = reinterpret_cast<const ChunkOf<Q>*>(x.chunks) + row;
-    F32x16 results[M];
-#pragma GCC unroll 16
-    for (size_t m = 0; m < M; ++m) results[m] = result_so_far(x, y + (row + m) * y_stride);
-    for (size_t c = x.first_chunk; c < x.end_chunk; ++c) {
-      const PanelChunk<Q> weights(panel, cols, c);
-      add_chunk<Q>(weights, chunks + c * x.chunk_stride, results);
-    }
-#pragma GCC unroll 16
-    for (size_t m = 0; m < M; ++m) store(y + (row + m) * y_stride, results[m]);
+// P panels from `panel` on, M rows of activations from `row` on.
+template <class Q, int M, int P>
+[[gnu::always_inline]] inline void multiply_tile(const Panels& panels, size_t panel,
+                                                 const Activations& x, size_t row, float* y,
+                                                 size_t y_stride) {
+  const auto* chunks = reinterpret_cast<const ChunkOf<Q>*>(x.chunks) + row;
+  F32x16 results[P][M];
+  const auto result = [&](size_t p, size_t m) {
+    return y + (row + m) * y_stride + (panel + p) * kPanelRows;
+  };
+  for (size_t p = 0; p < P; ++p) {
+    for (size_t m = 0; m < M; ++m) results[p][m] = result_so_far(x, result(p, m));
   }
-  if constexpr (M > 1) multiply_few<Q, smaller_tile(M)>(panel, cols, x, row, y, y_stride);
+  for (size_t c = x.first_chunk; c < x.end_chunk; ++c) {
+    PanelChunk<Q> weights[P];
+    for (size_t p = 0; p < P; ++p) weights[p] = {panels[panel + p], panels.cols, c};
+    add_chunk<Q>(weights, chunks + c * x.chunk_stride, results);
+  }
+  for (size_t p = 0; p < P; ++p) {
+    for (size_t m = 0; m < M; ++m) store(result(p, m), results[p][m]);
+  }
+}
+
+// Panels that m rows go through together.
+constexpr int panels_together(int m) { return m >= kFewTile ? 1 : m * 2 >= kFewTile ? 2 : 4; }
+
+// Few rows, M at a time. They wait for memory more than they multiply, and memory gives more to
+// those who read at several places: up to four panels share a pass.
+template <class Q, int M>
+void multiply_few(const Panels& panels, const Activations& x, size_t row, float* y,
+                  size_t y_stride) {
+  constexpr int kTogether = panels_together(M);
+  for (; row + M <= x.n_rows; row += M) {
+    size_t panel = 0;
+    for (; panel + kTogether <= panels.count; panel += kTogether)
+      multiply_tile<Q, M, kTogether>(panels, panel, x, row, y, y_stride);
+    for (; panel < panels.count; ++panel)
+      multiply_tile<Q, M, 1>(panels, panel, x, row, y, y_stride);
+  }
+  if constexpr (M > 1) multiply_few<Q, smaller_tile(M)>(panels, x, row, y, y_stride);
 }
 
 // Many rows: y[row][0..15] += one unpacked chunk · row, M rows at a time.
 template <class Q, int M>
-void add_to_rows(UnpackedChunk<Q> weights, const ChunkOf<Q>* x, size_t row, size_t n_rows,
+void add_to_rows(UnpackedChunk<Q> (&weights)[1], const ChunkOf<Q>* x, size_t row, size_t n_rows,
                  float* y) {
-  for (; row + M <= n_rows; row += M, weights.packed = nullptr) {
-    F32x16 results[M];
+  for (; row + M <= n_rows; row += M, weights[0].packed = nullptr) {
+    F32x16 results[1][M];
 #pragma GCC unroll 16
-    for (size_t m = 0; m < M; ++m) results[m] = load(y + 16 * (row + m));
+    for (size_t m = 0; m < M; ++m) results[0][m] = load(y + 16 * (row + m));
     add_chunk<Q>(weights, x + row, results);
 #pragma GCC unroll 16
-    for (size_t m = 0; m < M; ++m) store(y + 16 * (row + m), results[m]);
+    for (size_t m = 0; m < M; ++m) store(y + 16 * (row + m), results[0][m]);
   }
   if constexpr (M > 1) add_to_rows<Q, smaller_tile(M)>(weights, x, row, n_rows, y);
 }
@@ -314,8 +345,8 @@ void multiply_many(const std::byte* panel, size_t cols, const Activations& x, fl
   const auto* chunks = reinterpret_cast<const ChunkOf<Q>*>(x.chunks);
   for (size_t c = x.first_chunk; c < x.end_chunk; ++c) {
     const PanelChunk<Q> packed(panel, cols, c);
-    UnpackedChunk<Q> weights = unpack_chunk(packed, store_of_chunk);
-    weights.packed = &packed;
+    UnpackedChunk<Q> weights[1] = {unpack_chunk(packed, store_of_chunk)};
+    weights[0].packed = &packed;
     add_to_rows<Q, kRowTile>(weights, chunks + c * x.chunk_stride, 0, x.n_rows, results[0]);
   }
   for (size_t row = 0; row < x.n_rows; ++row) store(y + row * y_stride, load(results[row]));
@@ -331,12 +362,13 @@ inline Activations take_many_rows(Activations& rest) {
 }
 
 template <class Q>
-void matmul(const std::byte* panel, size_t cols, const Activations& x, float* y, size_t y_stride) {
+void matmul(const Panels& panels, const Activations& x, float* y, size_t y_stride) {
   Activations rest = x;
   while (rest.n_rows > kFewRows) {
     const Activations rows = take_many_rows(rest);
-    multiply_many<Q>(panel, cols, rows, y, y_stride);
+    for (size_t p = 0; p < panels.count; ++p)
+      multiply_many<Q>(panels[p], panels.cols, rows, y + p * kPanelRows, y_stride);
     y += rows.n_rows * y_stride;
   }
-  multiply_few<Q, kRowTile>(panel, cols, rest, 0, y, y_stride);
+  multiply_few<Q, kRowTile>(panels, rest, 0, y, y_stride);
 }

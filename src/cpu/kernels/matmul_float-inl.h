@@ -82,9 +82,11 @@ void multiply_float_from(size_t row, const std::byte* panel, size_t cols, const 
 }
 
 template <class P>
-void matmul_float(const std::byte* panel, size_t cols, const Activations& x, float* y,
-                  size_t y_stride) {
-  multiply_float_from<P, kFloatRowTile>(0, panel, cols, x, {y, y_stride, false});
+void matmul_float(const Panels& panels, const Activations& x, float* y, size_t y_stride) {
+  for (size_t p = 0; p < panels.count; ++p) {
+    multiply_float_from<P, kFloatRowTile>(0, panels[p], panels.cols, x,
+                                          {y + p * kPanelRows, y_stride, false});
+  }
 }
 
 void matmul_widened(const float* panel, size_t cols, const Activations& x, bool accumulate,

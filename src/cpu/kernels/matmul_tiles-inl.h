@@ -210,16 +210,15 @@ void multiply_tiles(const std::byte* panel, size_t cols, const Activations& x, f
 
 // Rows that are too few for tiles are the AVX-512 table's.
 template <class Q>
-void matmul_tiles(const std::byte* panel, size_t cols, const Activations& x, float* y,
-                  size_t y_stride) {
+void matmul_tiles(const Panels& panels, const Activations& x, float* y, size_t y_stride) {
   Activations rest = x;
   while (rest.n_rows > kFewRows) {
     const Activations rows = take_many_rows(rest);
-    multiply_tiles<Q>(panel, cols, rows, y, y_stride);
+    for (size_t p = 0; p < panels.count; ++p)
+      multiply_tiles<Q>(panels[p], panels.cols, rows, y + p * kPanelRows, y_stride);
     y += rows.n_rows * y_stride;
   }
-  if (rest.n_rows != 0)
-    avx512_kernels().matmul[table_index(Q::kType)](panel, cols, rest, y, y_stride);
+  if (rest.n_rows != 0) avx512_kernels().matmul[table_index(Q::kType)](panels, rest, y, y_stride);
 }
 
 // Four products of whole tiles for each step, from registers.

@@ -127,5 +127,5 @@ template <class V>
 }
 
 [[gnu::always_inline]] inline void prefetch(const void* address) {
-  _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T1);
+  _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T0);
 }
