@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 
 #include "app_context.h"
 #include "commands.h"
@@ -131,25 +132,32 @@ Status run(Options& options, const AppContext& context) {
   keep_memory_for_clients(engine_setting.memory_limit_bytes, options.max_connections);
   for (const std::string& lora : options.loras)
     engine_setting.adapters.push_back(adapter_option(lora));
-  MIXTRAL_TRY(auto engine, load_engine(options.model, engine_setting, context));
+  // Each outlives what comes after it. The server listens first: an address that cannot be used is
+  // told before minutes of loading, and who asks meanwhile learns what the matter is.
+  std::unique_ptr<Engine> engine;
+  std::optional<Api> api;
+  ApiDoor door;
+  allow_many_connections();
+  MIXTRAL_TRY(auto server, HttpServer::listen(
+                               http_options(options),
+                               [&door](HttpRequest request, std::shared_ptr<Exchange> exchange) {
+                                 door.handle(std::move(request), std::move(exchange));
+                               },
+                               [&door](const HttpParseError& error) {
+                                 return door.bad_request_response(error);
+                               }));
+  server->start();
+  MIXTRAL_TRY(engine, load_engine(options.model, engine_setting, context));
   MIXTRAL_TRY(ServedModel model, served_model(*engine, options.names));
   if (!model.chat_template) context.warn(fmt::format("no chat: {}", model.why_no_chat));
   const std::string id = model.id;
-  Api api(std::move(model), options.api);
-  allow_many_connections();
-  MIXTRAL_TRY(auto server,
-              HttpServer::listen(
-                  http_options(options),
-                  [&api](HttpRequest request, std::shared_ptr<Exchange> exchange) {
-                    api.handle(std::move(request), std::move(exchange));
-                  },
-                  [&api](const HttpParseError& error) { return api.bad_request_response(error); }));
+  api.emplace(std::move(model), options.api);
+  door.open(*api);
   count_end_signals();
-  server->start();
   for (const std::string& address : server->addresses())
     write_out(fmt::format("{} at {}\n", id, address));
   std::fflush(stdout);
-  const Status ended = wait_for_the_end(*server, api, options, context);
+  const Status ended = wait_for_the_end(*server, *api, options, context);
   server->stop();
   return ended;
 }

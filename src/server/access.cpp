@@ -14,15 +14,13 @@ bool equal_in_constant_time(std::string_view shown, std::string_view key) {
   return difference == 0;
 }
 
-std::string_view shown_key(const HttpRequest& request) {
+std::string_view bearer_key(const HttpRequest& request) {
   constexpr std::string_view kBearer = "Bearer ";
-  if (const std::string* value = request.header("Authorization")) {
-    const std::string_view text = *value;
-    if (equal_ignoring_case(text.substr(0, kBearer.size()), kBearer))
-      return text.substr(kBearer.size());
-  }
-  const std::string* value = request.header("x-api-key");
-  return value != nullptr ? std::string_view(*value) : std::string_view();
+  const std::string* value = request.header("Authorization");
+  if (value == nullptr) return {};
+  const std::string_view text = *value;
+  const bool is_bearer = equal_ignoring_case(text.substr(0, kBearer.size()), kBearer);
+  return is_bearer ? text.substr(kBearer.size()) : std::string_view();
 }
 
 std::string_view host_of(std::string_view origin) {
@@ -38,10 +36,13 @@ std::string_view without_port(std::string_view host) {
 }  // namespace
 
 std::optional<size_t> ApiKeys::find(const HttpRequest& request) const {
-  const std::string_view shown = shown_key(request);
+  const std::string* other = request.header("x-api-key");
   std::optional<size_t> found;
-  for (size_t i = 0; i < keys_.size(); ++i) {
-    if (equal_in_constant_time(shown, keys_[i]) && !shown.empty()) found = i;
+  for (const std::string_view shown :  // clients that must send some Bearer send an idle one
+       {other != nullptr ? std::string_view(*other) : std::string_view(), bearer_key(request)}) {
+    for (size_t i = 0; i < keys_.size(); ++i) {
+      if (equal_in_constant_time(shown, keys_[i]) && !shown.empty()) found = i;
+    }
   }
   return found;
 }

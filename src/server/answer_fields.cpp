@@ -114,6 +114,10 @@ void read_lengths(Fields& fields, const ApiContext& context, const AnswerDefault
                   Request& request) {
   const auto max_tokens = fields.integer("max_tokens", 0, INT64_MAX);
   const auto max_completion_tokens = fields.integer("max_completion_tokens", 1, INT64_MAX);
+  if (context.options.strict && max_tokens && max_completion_tokens &&
+      *max_tokens != *max_completion_tokens) {
+    fields.refuse("max_completion_tokens", "max_completion_tokens differs from max_tokens");
+  }
   if (max_completion_tokens) {
     request.max_tokens = static_cast<size_t>(*max_completion_tokens);
   } else if (max_tokens) {
@@ -190,8 +194,7 @@ void read_prompt_logprobs(Fields& fields, AnswerFields& answer) {
 void ignore_harmless(Fields& fields) {
   fields.ignore({"user", "metadata", "store", "service_tier", "prompt_cache_key",
                  "prompt_cache_retention", "safety_identifier", "verbosity", "prediction",
-                 "skip_special_tokens", "cache_prompt", "id_slot", "timings_per_token",
-                 "return_progress", "include_stop_str_in_output"});
+                 "cache_prompt", "id_slot", "timings_per_token", "return_progress"});
 }
 
 // Fields that would change the answer, if they were supported.
@@ -202,6 +205,10 @@ void refuse_unsupported(Fields& fields) {
     if (value == nullptr || *value == false || *value == Json::array()) continue;
     fields.refuse(name, "{} is not supported", name);
   }
+  if (fields.boolean("include_stop_str_in_output", false))
+    fields.refuse("include_stop_str_in_output", "include_stop_str_in_output is not supported");
+  if (!fields.boolean("skip_special_tokens", true))
+    fields.refuse("skip_special_tokens", "skip_special_tokens: control tokens are never shown");
   const Json* effort = fields.find("reasoning_effort");
   if (effort != nullptr && *effort != "none")
     fields.refuse("reasoning_effort", "reasoning_effort: this model has none, expected \"none\"");

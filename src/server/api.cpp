@@ -128,7 +128,8 @@ HttpResponse preflight(const HttpRequest& request) {
 // JSON, or what curl says without being told: but a web page can send that to any server unasked.
 bool takes_content_type(const HttpRequest& request) {
   const std::string* type = request.header("Content-Type");
-  const std::string name = type == nullptr ? "" : type->substr(0, type->find(';'));
+  std::string name = type == nullptr ? "" : type->substr(0, type->find(';'));
+  name.erase(name.find_last_not_of(" \t") + 1);
   if (equal_ignoring_case(name, "application/json")) return true;
   const bool from_page = request.header("Origin") != nullptr;
   return !from_page &&
@@ -269,11 +270,24 @@ void Api::handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
 }
 
 HttpResponse Api::bad_request_response(const HttpParseError& error) {
-  HttpResponse response = error_response(http_error(error.status, error.message));
+  HttpResponse response =
+      error_response(error.status == 503 ? not_available("overloaded", error.message)
+                                         : http_error(error.status, error.message));
   response.headers.push_back({"x-request-id", random_id("req-")});
-  if (error.status == 503) response.headers.push_back({"Retry-After", "2"});
   context_.metrics.add_response("unknown", error.status);
   return response;
+}
+
+void ApiDoor::handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
+  Api* const api = api_.load(std::memory_order_acquire);
+  if (api != nullptr) return api->handle(std::move(request), std::move(exchange));
+  exchange->send(error_response(not_available("loading", "Loading model")));
+}
+
+HttpResponse ApiDoor::bad_request_response(const HttpParseError& error) {
+  Api* const api = api_.load(std::memory_order_acquire);
+  if (api != nullptr) return api->bad_request_response(error);
+  return error_response(http_error(error.status, error.message));
 }
 
 }  // namespace mixtral

@@ -1,6 +1,8 @@
 // The endpoints: from an HTTP request to the handler that answers it.
 #pragma once
 
+#include <atomic>
+
 #include "server/api_context.h"
 #include "server/http_parser.h"
 
@@ -33,6 +35,20 @@ class Api {
   ApiStatus read_body(Call& call) const;
 
   ApiContext context_;
+};
+
+/// Stands before the Api while its model is loaded, so that a server can listen from the start, and
+/// says 503. Thread-safe.
+class ApiDoor {
+ public:
+  /// From now on `api`, which must outlive this, answers.
+  void open(Api& api) { api_.store(&api, std::memory_order_release); }
+
+  void handle(HttpRequest request, std::shared_ptr<Exchange> exchange);
+  HttpResponse bad_request_response(const HttpParseError& error);
+
+ private:
+  std::atomic<Api*> api_{nullptr};
 };
 
 }  // namespace mixtral

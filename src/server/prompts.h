@@ -19,6 +19,7 @@ struct GivenPrompt {
   std::string text;  ///< empty if ids were given
   std::vector<int32_t> ids;
   bool is_text = false;
+  bool hides_bos = false;  ///< the first id is not the client's
 };
 
 /// A string, strings, ids or lists of ids: at most `max_prompts`, none of them without tokens or

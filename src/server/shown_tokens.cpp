@@ -135,7 +135,7 @@ Json prompt_logprobs_json(const Tokenizer& tokenizer, std::span<const SampledTok
   return list;
 }
 
-void LegacyLogprobs::add(const ShownToken& shown, bool has_logprob) {
+void LegacyLogprobs::add(const ShownToken& shown, std::string_view text, bool has_logprob) {
   const SampledToken& token = shown.token;
   const auto name = [&](int32_t id) {
     return tokenizer_->is_control(id) ? std::string(tokenizer_->piece(id))
@@ -143,7 +143,7 @@ void LegacyLogprobs::add(const ShownToken& shown, bool has_logprob) {
   };
   tokens_.push_back(shown.is_control ? name(token.id) : legacy_name(shown.bytes));
   offsets_.push_back(n_characters_);
-  n_characters_ += count_characters(shown.bytes);
+  n_characters_ += count_characters(text);
   if (!has_logprob) {
     logprobs_.push_back(nullptr);
     top_.push_back(nullptr);

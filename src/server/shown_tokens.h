@@ -69,7 +69,8 @@ class LegacyLogprobs {
  public:
   explicit LegacyLogprobs(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}
 
-  void add(const ShownToken& shown, bool has_logprob);
+  /// `text`: what is to be seen of the token.
+  void add(const ShownToken& shown, std::string_view text, bool has_logprob);
   /// What was added since the last take.
   Json take();
   bool empty() const { return tokens_.empty(); }

@@ -47,6 +47,12 @@ class Ends(unittest.TestCase):
         self.assertTrue(content().startswith(choice["message"]["content"]))
         self.assertEqual(server.post("/v1/chat/completions", {"messages": HELLO, "stop_token_ids": [99999]})[1]["param"], "stop_token_ids")
 
+    def test_what_would_show_more_than_is_shown_is_refused(self):
+        for field in {"include_stop_str_in_output": True}, {"skip_special_tokens": False}:
+            status, answer = server.post("/v1/chat/completions", {"messages": HELLO, **field})
+            self.assertEqual((status, answer["error"]["param"]), (400, next(iter(field))))
+        ask(include_stop_str_in_output=False, skip_special_tokens=True)
+
     def test_an_end_before_min_tokens_does_not_count(self):
         forced = {"logit_bias": {str(END): 100}, "max_tokens": 20}
         self.assertEqual(ask(**forced)["usage"]["completion_tokens"], 1)

@@ -214,6 +214,25 @@ class Scores(unittest.TestCase):
         for value, expected in zip(values[1:3], log_probabilities([1, 300, 301, 302])[1:]):
             self.assertAlmostEqual(value, expected, delta=1e-6)
 
+    def test_a_hidden_bos_is_for_those_prompts_that_lack_one(self):
+        with Server("--completions-force-bos") as forced:
+            body = {"prompt": [[1, 300, 301], [300, 301]], "max_tokens": 1, "logprobs": 0, "echo": True, "temperature": 0}
+            shown, hidden = forced.post("/v1/completions", body)[1]["choices"]
+        self.assertEqual((len(shown["logprobs"]["tokens"]), len(hidden["logprobs"]["tokens"])), (4, 3))
+        self.assertEqual(shown["logprobs"]["token_logprobs"][2:], hidden["logprobs"]["token_logprobs"][1:])
+
+    def test_offsets_count_control_tokens_that_the_text_names(self):
+        for prompt in "<s>Hello there", "Hello there", "Hello there</s>":
+            body = {"prompt": prompt, "max_tokens": 1, "logprobs": 0, "echo": True, "temperature": 0}
+            choice = server.post("/v1/completions", body)[1]["choices"][0]
+            logprobs = choice["logprobs"]
+            self.assertTrue(choice["text"].startswith(prompt))
+            for token, offset in zip(logprobs["tokens"][:-1], logprobs["text_offset"]):
+                if token == "<s>" and not prompt.startswith("<s>"):
+                    self.assertEqual(offset, 0)
+                else:
+                    self.assertTrue(choice["text"][offset:].startswith(token), (prompt, token, offset))
+
 
 class BadInput(unittest.TestCase):
     def status_of(self, **fields):

@@ -68,6 +68,9 @@ TEST(ApiKeys, AreFoundInEitherHeader) {
   EXPECT_EQ(keys.find(request_with("Authorization", "Bearer on")), std::nullopt);
   EXPECT_EQ(keys.find(request_with("Authorization", "Bearer ")), std::nullopt);
   EXPECT_EQ(keys.find({}), std::nullopt);
+  HttpRequest both = request_with("Authorization", "Bearer idle");
+  both.headers.push_back({"x-api-key", "two"});
+  EXPECT_EQ(keys.find(both), 1u);
   EXPECT_EQ(parse_api_keys(" a \r\n\n# no\nb"), (std::vector<std::string>{"a", "b"}));
 }
 

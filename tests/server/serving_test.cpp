@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 
 #include "server/api.h"
@@ -24,14 +25,17 @@ class ServingTest : public ::testing::Test {
     ServedModel model = fake_model(tokenizer);
     model.submit = [this](Request request) { return engine.submit(std::move(request)); };
     api = std::make_unique<Api>(std::move(model), ApiOptions());
+    door.open(*api);
     HttpServerOptions options;
     options.addresses = {{"127.0.0.1", 0, ""}};
     auto listening = HttpServer::listen(
         options,
         [this](HttpRequest request, std::shared_ptr<Exchange> exchange) {
-          api->handle(std::move(request), std::move(exchange));
+          entrance.load()->handle(std::move(request), std::move(exchange));
         },
-        [this](const HttpParseError& error) { return api->bad_request_response(error); });
+        [this](const HttpParseError& error) {
+          return entrance.load()->bad_request_response(error);
+        });
     EXPECT_TRUE(listening);
     server = std::move(*listening);
     server->start();
@@ -70,6 +74,8 @@ class ServingTest : public ::testing::Test {
   ByteTokenizer tokenizer;
   FakeEngine engine;
   std::unique_ptr<Api> api;
+  ApiDoor door;
+  std::atomic<ApiDoor*> entrance = &door;
   std::unique_ptr<HttpServer> server;
   uint16_t port = 0;
 };
@@ -95,6 +101,19 @@ TEST_F(ServingTest, AnswersManyClientsAtOnce) {
   }
   for (std::thread& client : clients) client.join();
   EXPECT_TRUE(eventually([this] { return server->n_connections() == 0; }));
+}
+
+TEST_F(ServingTest, SaysThatTheModelIsLoadedUntilItIs) {
+  ApiDoor closed;
+  entrance = &closed;
+  const std::string early = ask(R"({"prompt": "x", "max_tokens": 5})");
+  EXPECT_TRUE(early.starts_with("HTTP/1.1 503 ")) << early;
+  EXPECT_NE(early.find(R"("code":"loading")"), std::string::npos) << early;
+  EXPECT_NE(early.find("Retry-After: "), std::string::npos) << early;
+  closed.open(*api);
+  EXPECT_NE(ask(R"({"prompt": "x", "max_tokens": 5})").find(R"("text":"abcde")"),
+            std::string::npos);
+  entrance = &door;
 }
 
 TEST_F(ServingTest, TellsOfAnswersThatFail) {
