@@ -92,11 +92,28 @@ void Scheduler::step_done() {
     Sequence& sequence = *rows.sequence;
     sequence.n_planned = 0;
     if (sequence.streams) continue;
-    // Others with the same beginning need not wait for the end of this one.
-    const size_t whole = sequence.kv.n_tokens() / kPageTokens * kPageTokens;
-    cache_.insert(sequence.salt, std::span<const int32_t>(sequence.ids).first(whole), sequence.kv);
     sequence.streams = sequence.n_uncomputed() == 0;
+    // Others with the same beginning need not wait for the end of this one. The last page is for
+    // those who want it already: this sequence goes on in a copy.
+    size_t n_shared = sequence.kv.n_tokens();
+    const size_t n_whole = n_shared / kPageTokens * kPageTokens;
+    if (!sequence.streams || !others_read_on(sequence, n_whole)) n_shared = n_whole;
+    cache_.insert(sequence.salt, std::span<const int32_t>(sequence.ids).first(n_shared),
+                  sequence.kv);
   }
+}
+
+// Whether somebody has yet to read these tokens of `sequence` and at least one more.
+bool Scheduler::others_read_on(const Sequence& sequence, size_t n_tokens) const {
+  if (n_tokens >= sequence.ids.size()) return false;
+  const auto first = sequence.ids.begin(), end = first + static_cast<ptrdiff_t>(n_tokens + 1);
+  const auto reads_on = [&](const std::unique_ptr<Sequence>& other) {
+    return other.get() != &sequence && !other->streams && other->salt == sequence.salt &&
+           other->kv.n_tokens() <= n_tokens && other->ids.size() > n_tokens + 1 &&
+           std::equal(first, end, other->ids.begin());
+  };
+  return std::any_of(running_.begin(), running_.end(), reads_on) ||
+         std::any_of(waiting_.begin(), waiting_.end(), reads_on);
 }
 
 void Scheduler::admit() {
@@ -234,10 +251,10 @@ size_t Scheduler::plan_chunk(Sequence& sequence, size_t max_rows, size_t max_log
 void Scheduler::reuse_pages(Sequence& sequence) {
   if (sequence.reads_prompt() && !sequence.reuses_prompt) return;
   const size_t n_computed = sequence.kv.n_tokens();
-  if (n_computed % kPageTokens != 0) return;
   const auto reusable = std::span<const int32_t>(sequence.ids).first(sequence.ids.size() - 1);
   const PrefixMatch& match = cache_.find(sequence.salt, reusable);
   if (match.n_tokens <= n_computed) return;
+  sequence.kv.truncate(n_computed / kPageTokens * kPageTokens);  // the rest is in that page too
   sequence.kv.adopt(match.pages, match.n_tokens);
   if (!sequence.was_preempted) sequence.n_cached += match.n_tokens - n_computed;
 }

@@ -86,6 +86,7 @@ class Scheduler {
   size_t rows_for_readers() const;
   size_t plan_chunk(Sequence& sequence, size_t max_rows, size_t max_logit_rows);
   void reuse_pages(Sequence& sequence);
+  bool others_read_on(const Sequence& sequence, size_t n_tokens) const;
   void plan(Sequence& sequence, size_t n_rows, size_t n_logit_rows);
   bool preempt_after(const Sequence& sequence);
   void preempt_last();
