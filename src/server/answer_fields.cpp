@@ -171,6 +171,8 @@ void read_stream(Fields& fields, AnswerFields& answer) {
     return fields.refuse("stream_options", "stream_options: only together with \"stream\": true");
   Fields inner(*options, "stream_options");
   answer.include_usage = inner.boolean("include_usage", false);
+  if (inner.boolean("continuous_usage_stats", false))
+    inner.refuse("continuous_usage_stats", "continuous_usage_stats is not supported");
   if (!inner.good()) fields.refuse(inner.status().error());
 }
 

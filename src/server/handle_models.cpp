@@ -6,7 +6,8 @@ namespace {
 
 // Adapters are what Mistral's clients call fine-tuned models, whose `job` and `root` they demand;
 // vLLM's find the model behind one by `parent`.
-Json model_json(const ServedModel& model, const ModelChoice& choice, std::string_view id) {
+Json model_json(const ApiContext& context, const ModelChoice& choice, std::string_view id) {
+  const ServedModel& model = context.model;
   const bool chats = model.chat_template.has_value();
   const bool is_base = choice.adapter.empty();
   Json json = {{"id", id},
@@ -17,7 +18,7 @@ Json model_json(const ServedModel& model, const ModelChoice& choice, std::string
                {"capabilities",
                 {{"completion_chat", chats},
                  {"completion_fim", false},
-                 {"function_calling", false},
+                 {"function_calling", chats && context.options.tool_emulation},
                  {"fine_tuning", false},
                  {"vision", false},
                  {"classification", false}}},
@@ -26,7 +27,7 @@ Json model_json(const ServedModel& model, const ModelChoice& choice, std::string
                {"max_context_length", model.context_len},
                {"aliases", is_base ? model.aliases : std::vector<std::string>{choice.adapter}},
                {"deprecation", nullptr},
-               {"default_model_temperature", 0.7},
+               {"default_model_temperature", context.options.chat_temperature},
                {"root", model.id},
                {"parent", is_base ? Json(nullptr) : Json(model.id)},
                {"max_model_len", model.context_len},
@@ -67,10 +68,10 @@ std::optional<ModelChoice> ServedModel::find(std::string_view name) const {
 ApiStatus handle_models(ApiContext& context, Call& call) {
   const ServedModel& model = context.model;
   Json data = Json::array();
-  data.push_back(model_json(model, model.itself(), model.id));
+  data.push_back(model_json(context, model.itself(), model.id));
   for (const std::string& adapter : model.adapters) {
     const ModelChoice choice = model.through(adapter);
-    data.push_back(model_json(model, choice, choice.id));
+    data.push_back(model_json(context, choice, choice.id));
   }
   call.exchange->send(json_response({{"object", "list"}, {"data", std::move(data)}}));
   return {};
@@ -82,7 +83,7 @@ ApiStatus handle_model(ApiContext& context, Call& call) {
   if (!found && !context.options.accept_any_model)
     return tl::unexpected(unknown_model(call.tail.substr(0, 200)));
   const ModelChoice choice = found.value_or(context.model.itself());
-  call.exchange->send(json_response(model_json(context.model, choice, call.tail)));
+  call.exchange->send(json_response(model_json(context, choice, call.tail)));
   return {};
 }
 

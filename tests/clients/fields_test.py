@@ -52,6 +52,8 @@ class Ends(unittest.TestCase):
             status, answer = server.post("/v1/chat/completions", {"messages": HELLO, **field})
             self.assertEqual((status, answer["error"]["param"]), (400, next(iter(field))))
         ask(include_stop_str_in_output=False, skip_special_tokens=True)
+        options = {"stream": True, "stream_options": {"continuous_usage_stats": True}}
+        self.assertEqual(server.post("/v1/chat/completions", {"messages": HELLO, **options})[0], 400)
 
     def test_an_end_before_min_tokens_does_not_count(self):
         forced = {"logit_bias": {str(END): 100}, "max_tokens": 20}
