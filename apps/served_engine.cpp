@@ -75,8 +75,8 @@ Result<ServedModel> served_model(Engine& engine, const ServedNames& names) {
   model.n_experts_per_token = config.n_experts_per_token;
   model.n_parameters = config.n_parameters();
   model.weight_bytes = engine.model().weight_bytes();
-  model.fingerprint = fmt::format("mixtral-{}-{:x}-{:x}", MIXTRAL_VERSION, model.n_parameters,
-                                  model.weight_bytes);
+  model.fingerprint =
+      fmt::format("mixtral-{}-{:x}-{:x}", MIXTRAL_VERSION, model.n_parameters, model.weight_bytes);
   model.submit = [&engine](Request request) { return engine.submit(std::move(request)); };
   model.stats = [&engine] { return engine.stats(); };
   return model;
