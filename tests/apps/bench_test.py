@@ -66,7 +66,7 @@ class Bench(Case):
         self.assertGreater(crowded["preemptions"], 0)
         # A listener that had to wait for a processor hears much of one caller at once: one good run of some is enough.
         ratios = [self.json_of(*common, "--serve", "3x8x100")["serve"][0]["most_to_fewest"] for _ in range(5)]
-        self.assertTrue(1 <= min(ratios) < 1.5, ratios)
+        self.assertTrue(any(1 <= ratio < 1.5 for ratio in ratios), ratios)
         routed = self.json_of(*common, "--serve", "2x8x4", "--routing")["serve"]
         self.assertEqual([result["routing"] for result in routed], [0, 1])
 
