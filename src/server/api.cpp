@@ -101,11 +101,25 @@ std::string request_id(const HttpRequest& request) {
   return *given;
 }
 
+// For requests that no endpoint sees.
+HttpResponse response_with_id(const ApiError& error, std::string id) {
+  HttpResponse response = error_response(error);
+  response.headers.push_back({"x-request-id", std::move(id)});
+  return response;
+}
+
 ApiError http_error(unsigned status, std::string message) {
   ApiError error;
   error.status = status;
   error.message = std::move(message);
   return error;
+}
+
+HttpResponse parse_error_response(const HttpParseError& error) {
+  const bool overloaded = error.status == 503;
+  return response_with_id(overloaded ? not_available("overloaded", error.message)
+                                     : http_error(error.status, error.message),
+                          random_id("req-"));
 }
 
 // No path has two handlers.
@@ -270,24 +284,19 @@ void Api::handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
 }
 
 HttpResponse Api::bad_request_response(const HttpParseError& error) {
-  HttpResponse response =
-      error_response(error.status == 503 ? not_available("overloaded", error.message)
-                                         : http_error(error.status, error.message));
-  response.headers.push_back({"x-request-id", random_id("req-")});
   context_.metrics.add_response("unknown", error.status);
-  return response;
+  return parse_error_response(error);
 }
 
 void ApiDoor::handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
   Api* const api = api_.load(std::memory_order_acquire);
   if (api != nullptr) return api->handle(std::move(request), std::move(exchange));
-  exchange->send(error_response(not_available("loading", "Loading model")));
+  exchange->send(response_with_id(not_available("loading", "Loading model"), request_id(request)));
 }
 
 HttpResponse ApiDoor::bad_request_response(const HttpParseError& error) {
   Api* const api = api_.load(std::memory_order_acquire);
-  if (api != nullptr) return api->bad_request_response(error);
-  return error_response(http_error(error.status, error.message));
+  return api != nullptr ? api->bad_request_response(error) : parse_error_response(error);
 }
 
 }  // namespace mixtral

@@ -151,10 +151,10 @@ struct TestPanel {
     unpack(type, stored.data(), weights.size(), weights.data());
     pack_panel(type, cols, stored.data(), n_rows, row_bytes(type, cols), panel.data());
   }
-  Panels view() const { return {panel.data(), 1, panel.size(), cols}; }
-
   TestPanel(Random& random, Type t, size_t rows, size_t columns)
       : TestPanel(t, rows, columns, random_weights(random, t, rows * columns)) {}
+
+  Panels view() const { return {panel.data(), 1, panel.size(), cols}; }
 };
 
 /// Rows of activations in the format of a type, at odd addresses and strides.

@@ -110,6 +110,7 @@ TEST_F(ServingTest, SaysThatTheModelIsLoadedUntilItIs) {
   EXPECT_TRUE(early.starts_with("HTTP/1.1 503 ")) << early;
   EXPECT_NE(early.find(R"("code":"loading")"), std::string::npos) << early;
   EXPECT_NE(early.find("Retry-After: "), std::string::npos) << early;
+  EXPECT_NE(early.find("x-request-id: req-"), std::string::npos) << early;
   closed.open(*api);
   EXPECT_NE(ask(R"({"prompt": "x", "max_tokens": 5})").find(R"("text":"abcde")"),
             std::string::npos);
