@@ -1,6 +1,6 @@
 // How close the matrix kernels come to the machine's limits.
 //
-//   matvec/TYPE/ISA    one activation row, panels streamed from memory: GB/s of panel bytes.
+//   streamN/TYPE/ISA   N activation rows, panels streamed from memory: GB/s of panel bytes.
 //   matmulN/TYPE/ISA   N activation rows, one panel of 4096 columns from L2: operations per second.
 //   attention/ISA      32 rows of 4 heads of 128 dimensions over 8192 cached positions in F16:
 //                      operations per second.
@@ -27,7 +27,7 @@ using cpu::ActivationFormat;
 using cpu::Activations;
 
 constexpr size_t kCols = 4096;
-constexpr size_t kStreamBytes = size_t{512} << 20;
+constexpr size_t kStreamBytes = size_t{1} << 30;
 
 // Rows of kCols activations in one format.
 class TestActivations {
@@ -74,15 +74,16 @@ Part part_of(const benchmark::State& state, size_t unit) {
           bytes};
 }
 
-void matvec(benchmark::State& state, Type type, Isa isa) {
+void stream_panels(benchmark::State& state, Type type, Isa isa, size_t n_rows) {
   const cpu::MatmulFn matmul = cpu::kernel_table(isa).matmul[cpu::table_index(type)];
   const size_t bytes = panel_bytes(type, kCols);
   const Part part = part_of(state, bytes);
-  const TestActivations activations(cpu::activation_format(type), 1);
+  const TestActivations activations(cpu::activation_format(type), n_rows);
   const Activations x = activations.view();
-  std::vector<float> y(part.bytes / bytes * kPanelRows);
+  const size_t n_panels = part.bytes / bytes;
+  std::vector<float> y(n_panels * kPanelRows * n_rows);
   for (auto step : state) {
-    matmul({part.begin, part.bytes / bytes, bytes, kCols}, x, y.data(), 0);
+    matmul({part.begin, n_panels, bytes, kCols}, x, y.data(), n_panels * kPanelRows);
     benchmark::DoNotOptimize(y.data());
   }
   state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * part.bytes));
@@ -145,10 +146,13 @@ void register_kernels(const TypeInfo& info) {
   for (const Isa isa : {Isa::kAmx, Isa::kAvx512, Isa::kAvx2, Isa::kScalar}) {
     if (!isa_supported(isa)) continue;
     const std::string name = std::string(info.name) + "/" + std::string(isa_name(isa));
-    benchmark::RegisterBenchmark(("matvec/" + name).c_str(), matvec, info.type, isa)
-        ->ThreadRange(1, 2)
-        ->UseRealTime();
-    for (const size_t n_rows : {1, 4, 16, 64, 128}) {
+    for (const size_t n_rows : {1, 2, 3, 4, 5, 6, 7, 8}) {
+      benchmark::RegisterBenchmark(("stream" + std::to_string(n_rows) + "/" + name).c_str(),
+                                   stream_panels, info.type, isa, n_rows)
+          ->ThreadRange(1, 2)
+          ->UseRealTime();
+    }
+    for (const size_t n_rows : {1, 4, 8, 16, 64, 128}) {
       benchmark::RegisterBenchmark(("matmul" + std::to_string(n_rows) + "/" + name).c_str(), matmul,
                                    info.type, isa, n_rows);
     }

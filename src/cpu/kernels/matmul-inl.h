@@ -15,7 +15,7 @@
 
 // How far ahead memory is asked for, at each of the places where bodies are read. Into which cache
 // is a matter of the instruction set: of what was measured, L1 was best with AVX-512, L2 with AVX2.
-constexpr size_t kPrefetchBytes = 2048;
+constexpr size_t kPrefetchBytes = 2560;
 
 // The columns of a panel that one chunk of activations meets.
 template <class Q>
@@ -188,21 +188,19 @@ template <class Q, int C, int M, class Weights, class Chunk>
     add_columns<Q, C + 1>(weights, block, group, x, sums, totals);
 }
 
+// totals[m] = the integers of one block of weights[panel] · x[m]. Memory is asked for at all panels
+// in turn, whichever is multiplied.
 template <class Q, int M, int P, class Weights, class Chunk>
-[[gnu::always_inline]] inline void sum_block(const Weights (&weights)[P], size_t block,
-                                             const Chunk* x, I32x16 (&totals)[P][M]) {
+[[gnu::always_inline]] inline void sum_block(const Weights (&weights)[P], size_t panel,
+                                             size_t block, const Chunk* x, I32x16 (&totals)[M]) {
+  constexpr size_t kGroups = Q::kBlockCols / Q::kGroupCols;
   SubSum sums[M];
-#pragma GCC unroll 4
-  for (size_t p = 0; p < P; ++p) {
 #pragma GCC unroll 16
-    for (int m = 0; m < M; ++m) totals[p][m] = set1_i32(0);
-  }
-  for (size_t group = 0; group < Q::kBlockCols / Q::kGroupCols; ++group) {
-#pragma GCC unroll 4
-    for (size_t p = 0; p < P; ++p) {
-      weights[p].prefetch_group(block, group);
-      add_columns<Q, 0>(weights[p], block, group, x, sums, totals[p]);
-    }
+  for (int m = 0; m < M; ++m) totals[m] = set1_i32(0);
+  for (size_t group = 0; group < kGroups; ++group) {
+    const size_t step = panel * kGroups + group;
+    weights[step % P].prefetch_group(block, step / P);
+    add_columns<Q, 0>(weights[panel], block, group, x, sums, totals);
   }
 }
 
@@ -260,18 +258,17 @@ template <class Q, int M, int P, class Weights, class Chunk>
                                              F32x16 (&results)[P][M]) {
   const size_t n_blocks = Q::kBlockCols == kChunkCols ? 1 : weights[0].n_blocks;
   for (size_t block = 0; block < n_blocks; ++block) {
-    I32x16 totals[P][M];
-    sum_block<Q>(weights, block, x, totals);
 #pragma GCC unroll 4
-    for (size_t p = 0; p < P; ++p) add_totals<Q>(weights[p], block, x, totals[p], results[p]);
+    for (size_t p = 0; p < P; ++p) {
+      I32x16 totals[M];
+      sum_block<Q>(weights, p, block, x, totals);
+      add_totals<Q>(weights[p], block, x, totals, results[p]);
+    }
   }
 }
 
 template <class Q>
 using ChunkOf = std::conditional_t<Q::kBlockCols == 32, ChunkQ8x32, ChunkQ8x256>;
-
-// The next smaller tile that a function is made for.
-constexpr int smaller_tile(int m) { return m > 8 ? 8 : m > 6 ? 6 : m > 4 ? 4 : m - 1; }
 
 // y[row][0..15] so far.
 inline F32x16 result_so_far(const Activations& x, const float* y) {
@@ -317,7 +314,7 @@ void multiply_few(const Panels& panels, const Activations& x, size_t row, float*
     for (; panel < panels.count; ++panel)
       multiply_tile<Q, M, 1>(panels, panel, x, row, y, y_stride);
   }
-  if constexpr (M > 1) multiply_few<Q, smaller_tile(M)>(panels, x, row, y, y_stride);
+  if constexpr (M > 1) multiply_few<Q, M - 1>(panels, x, row, y, y_stride);
 }
 
 // Many rows: y[row][0..15] += one unpacked chunk · row, M rows at a time.
@@ -332,7 +329,7 @@ void add_to_rows(UnpackedChunk<Q> (&weights)[1], const ChunkOf<Q>* x, size_t row
 #pragma GCC unroll 16
     for (size_t m = 0; m < M; ++m) store(y + 16 * (row + m), results[0][m]);
   }
-  if constexpr (M > 1) add_to_rows<Q, smaller_tile(M)>(weights, x, row, n_rows, y);
+  if constexpr (M > 1) add_to_rows<Q, M - 1>(weights, x, row, n_rows, y);
 }
 
 template <class Q>

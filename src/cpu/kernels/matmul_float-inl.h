@@ -78,7 +78,7 @@ template <class P, int M>
 void multiply_float_from(size_t row, const std::byte* panel, size_t cols, const Activations& x,
                          const FloatOutput& to) {
   for (; row + M <= x.n_rows; row += M) multiply_float_rows<P, M>(panel, cols, x, row, to);
-  if constexpr (M > 1) multiply_float_from<P, smaller_tile(M)>(row, panel, cols, x, to);
+  if constexpr (M > 1) multiply_float_from<P, M - 1>(row, panel, cols, x, to);
 }
 
 template <class P>

@@ -1,7 +1,7 @@
 // 16 floats in one AVX-512 register. What the functions mean: simd_scalar_float.h. Included by
 // table_avx512.cpp inside its anonymous namespace and target region.
 
-constexpr int kFewTile = 8;
+constexpr int kFewTile = 16;
 constexpr int kRowTile = 8;
 constexpr size_t kFewRows = 8;
 constexpr size_t kManyRows = 128;
