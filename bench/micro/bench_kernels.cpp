@@ -1,8 +1,9 @@
 // How close the matrix kernels come to the machine's limits.
 //
 //   streamN/TYPE/ISA   N activation rows, panels streamed from memory: GB/s of panel bytes.
-//   matmulN/TYPE/ISA   N activation rows, one panel of 4096 columns from L2: operations per second.
-//   attention/ISA      32 rows of 4 heads of 128 dimensions over 8192 cached positions in F16:
+//   matmulN/TYPE/ISA   N activation rows, four panels of 4096 columns from L2: operations per
+//   second. attention/ISA      32 rows of 4 heads of 128 dimensions over 8192 cached positions in
+//   F16:
 //                      operations per second.
 //
 // `mixtral bench --machine` prints the limits to compare them with.
@@ -93,12 +94,14 @@ void matmul(benchmark::State& state, Type type, Isa isa, size_t n_rows) {
   const cpu::MatmulFn multiply = cpu::kernel_table(isa).matmul[cpu::table_index(type)];
   const TestActivations activations(cpu::activation_format(type), n_rows);
   const Activations x = activations.view();
-  std::vector<float> y(n_rows * kPanelRows);
+  constexpr size_t kPanels = 4;
+  std::vector<float> y(n_rows * kPanels * kPanelRows);
   for (auto step : state) {
-    multiply({stream().data(), 1, panel_bytes(type, kCols), kCols}, x, y.data(), kPanelRows);
+    multiply({stream().data(), kPanels, panel_bytes(type, kCols), kCols}, x, y.data(),
+             kPanels * kPanelRows);
     benchmark::DoNotOptimize(y.data());
   }
-  const auto ops = static_cast<double>(2 * n_rows * kPanelRows * kCols);
+  const auto ops = static_cast<double>(2 * n_rows * kPanels * kPanelRows * kCols);
   state.counters["ops"] = benchmark::Counter(ops, benchmark::Counter::kIsIterationInvariantRate,
                                              benchmark::Counter::kIs1000);
 }
@@ -146,7 +149,7 @@ void register_kernels(const TypeInfo& info) {
   for (const Isa isa : {Isa::kAmx, Isa::kAvx512, Isa::kAvx2, Isa::kScalar}) {
     if (!isa_supported(isa)) continue;
     const std::string name = std::string(info.name) + "/" + std::string(isa_name(isa));
-    for (const size_t n_rows : {1, 2, 3, 4, 5, 6, 7, 8}) {
+    for (const size_t n_rows : {1, 2, 3, 4, 5, 6, 7, 8, 16}) {
       benchmark::RegisterBenchmark(("stream" + std::to_string(n_rows) + "/" + name).c_str(),
                                    stream_panels, info.type, isa, n_rows)
           ->ThreadRange(1, 2)

@@ -57,14 +57,6 @@ struct PanelChunk {
     if (group == 0) prefetch(heads + block * kHead + kPrefetchBytes / 8);
   }
 
-  // The whole chunk's share at once.
-  void prefetch_all() const {
-    for (size_t block = 0; block < n_blocks; ++block) {
-      for (size_t group = 0; group < Q::kBlockCols / Q::kGroupCols; ++group)
-        prefetch_group(block, group);
-    }
-  }
-
   const uint8_t* body;
   const std::byte* heads;
   size_t n_blocks;
@@ -106,22 +98,28 @@ struct UnpackedChunk {
   const PanelChunk<Q>* packed = nullptr;
 };
 
-template <class Q, int C>
+// Hands out codes C and up of a group: keep(unit, four units of 16 columns).
+template <class Q, int C, class Keep>
 [[gnu::always_inline]] inline void unpack_codes(const PanelChunk<Q>& chunk, size_t block,
-                                                size_t group, UnpackedStore& out) {
+                                                size_t group, const Keep& keep) {
   U8x64 w[4];
   chunk.template codes<C>(block, group, w);
-  const size_t unit = (block * Q::kBlockCols + group * Q::kGroupCols) / 4 + 4 * C;
-#pragma GCC unroll 4
-  for (size_t u = 0; u < 4; ++u) store_bytes(out.codes[unit + u], w[u]);
-  if constexpr ((C + 1) * 16 < Q::kGroupCols) unpack_codes<Q, C + 1>(chunk, block, group, out);
+  keep((block * Q::kBlockCols + group * Q::kGroupCols) / 4 + 4 * C, w);
+  if constexpr ((C + 1) * 16 < Q::kGroupCols) unpack_codes<Q, C + 1>(chunk, block, group, keep);
 }
 
-template <class Q>
-UnpackedChunk<Q> unpack_chunk(const PanelChunk<Q>& chunk, UnpackedStore& out) {
+template <class Q, class Keep>
+[[gnu::always_inline]] inline void unpack_all_codes(const PanelChunk<Q>& chunk, const Keep& keep) {
   for (size_t block = 0; block < chunk.n_blocks; ++block) {
     for (size_t group = 0; group < Q::kBlockCols / Q::kGroupCols; ++group)
-      unpack_codes<Q, 0>(chunk, block, group, out);
+      unpack_codes<Q, 0>(chunk, block, group, keep);
+  }
+}
+
+// All but the codes.
+template <class Q>
+void unpack_scales(const PanelChunk<Q>& chunk, UnpackedStore& out) {
+  for (size_t block = 0; block < chunk.n_blocks; ++block) {
     for (size_t h = 0; h < Q::kLayout.n_heads; ++h)
       store(out.heads[h][block], chunk.head(block, h));
   }
@@ -133,6 +131,15 @@ UnpackedChunk<Q> unpack_chunk(const PanelChunk<Q>& chunk, UnpackedStore& out) {
     for (size_t i = 0; i < kChunkCols / Q::kSubCols / 2; ++i)
       store_i32(out.min_pairs[i], chunk.min_pair(i));
   }
+}
+
+template <class Q>
+UnpackedChunk<Q> unpack_chunk(const PanelChunk<Q>& chunk, UnpackedStore& out) {
+  unpack_all_codes<Q>(chunk, [&](size_t unit, const U8x64(&w)[4]) {
+#pragma GCC unroll 4
+    for (size_t u = 0; u < 4; ++u) store_bytes(out.codes[unit + u], w[u]);
+  });
+  unpack_scales(chunk, out);
   return {&out, chunk.n_blocks};
 }
 

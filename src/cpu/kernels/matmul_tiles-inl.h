@@ -33,17 +33,19 @@ constexpr bool kTwoPlanes = kPlanes<Q> == Planes::kDigits || kPlanes<Q> == Plane
 template <class Q>
 constexpr size_t kTileCols = Q::kBlockCols == 32 ? 32 : 64;
 
+// What tiles multiply rows with, two at a time: the planes of a panel, or the only planes of two.
+template <class Q, int P>
 struct TileStore {
-  UnpackedStore unpacked;
-  alignas(64) uint8_t high[kChunkCols / 4][64];
+  static constexpr int kOperands = kTwoPlanes<Q> ? 2 : P;
+  UnpackedStore unpacked[P];
+  alignas(64) uint8_t operands[kOperands][kChunkCols / 4][64];
 };
 
-struct alignas(64) TileSums {  // of one tile of rows
-  int32_t low[16][16];
-  int32_t high[16][16];
+struct alignas(64) TileSums {  // of one tile of rows, with each operand
+  int32_t of[2][16][16];
 };
 
-// Rows that have been multiplied, and where they are added up.
+// Rows that have been multiplied, and where they are added up: P panels, kManyRows rows apart.
 template <class Q>
 struct TileRows {
   const ChunkOf<Q>* x;
@@ -78,25 +80,33 @@ template <class Q>
   return sum;
 }
 
-// Replaces codes by what tiles multiply.
-template <class Q>
-void make_planes(TileStore& chunk, size_t n_blocks) {
-  for (size_t unit = 0; unit < n_blocks * Q::kBlockCols / 4; ++unit) {
-    uint8_t* low = chunk.unpacked.codes[unit];
+// Makes the operands of one panel's chunk.
+template <class Q, int P>
+void make_operands(const PanelChunk<Q>& chunk, size_t panel, TileStore<Q, P>& out) {
+  unpack_all_codes<Q>(chunk, [&](size_t unit, const U8x64(&w)[4]) {
+    const size_t col = 4 * unit;
+    if (col % Q::kGroupCols == 0)
+      chunk.prefetch_group(col / Q::kBlockCols, col % Q::kBlockCols / Q::kGroupCols);
+    auto& only = out.operands[kTwoPlanes<Q> ? 0 : panel];
     if constexpr (Q::kHasScales) {
-      const __m512i scale = twice_in_32(load_i32(chunk.unpacked.scales[unit * 4 / Q::kSubCols]));
-      const BytePlanes planes = planes_of<Q>(load_bytes(low), scale);
-      store_bytes(low, planes.low);
-      if constexpr (kTwoPlanes<Q>) store_bytes(chunk.high[unit], planes.high);
-    } else if constexpr (Q::kZero != 0) {
-      store_bytes(low, minus_zero(load_bytes(low), Q::kZero));
+      const __m512i scale =
+          twice_in_32(load_i32(out.unpacked[panel].scales[unit * 4 / Q::kSubCols]));
+#pragma GCC unroll 4
+      for (size_t u = 0; u < 4; ++u) {
+        const BytePlanes planes = planes_of<Q>(w[u], scale);
+        store_bytes(only[unit + u], planes.low);
+        if constexpr (kTwoPlanes<Q>) store_bytes(out.operands[1][unit + u], planes.high);
+      }
+    } else {
+#pragma GCC unroll 4
+      for (size_t u = 0; u < 4; ++u)
+        store_bytes(only[unit + u], Q::kZero != 0 ? minus_zero(w[u], Q::kZero) : w[u]);
     }
-  }
-  finish_stores(&chunk);
+  });
 }
 
-// Tiles 0 to 3: low and high sums of the first tile of rows, then of the second; 4 and 5: these
-// rows; 6 and 7: low and high bytes of the weights.
+// Tiles 0 to 3: the sums of the first tile of rows with both operands, then of the second; 4 and 5:
+// these rows; 6 and 7: the operands.
 template <class Q>
 void configure_for(size_t tile_rows) {
   TileConfig config;
@@ -106,12 +116,13 @@ void configure_for(size_t tile_rows) {
   configure_tiles(config);
 }
 
-template <class Q>
-void sum_tiles(const TileStore& weights, size_t block, const ChunkOf<Q>* first,
+template <class Q, int P>
+void sum_tiles(const TileStore<Q, P>& weights, size_t block, const ChunkOf<Q>* first,
                const ChunkOf<Q>* second, TileSums (&sums)[2]) {
+  constexpr bool kTwo = TileStore<Q, P>::kOperands == 2;
   _tile_zero(0);
   _tile_zero(2);
-  if constexpr (kTwoPlanes<Q>) {
+  if constexpr (kTwo) {
     _tile_zero(1);
     _tile_zero(3);
   }
@@ -119,9 +130,9 @@ void sum_tiles(const TileStore& weights, size_t block, const ChunkOf<Q>* first,
   for (size_t col = block * Q::kBlockCols; col < end; col += kTileCols<Q>) {
     _tile_loadd(4, first->quants + col, sizeof(*first));
     _tile_loadd(5, second->quants + col, sizeof(*second));
-    _tile_loadd(6, weights.unpacked.codes[col / 4], 64);
+    _tile_loadd(6, weights.operands[0][col / 4], 64);
+    if constexpr (kTwo) _tile_loadd(7, weights.operands[1][col / 4], 64);
     if constexpr (kTwoPlanes<Q>) {
-      _tile_loadd(7, weights.high[col / 4], 64);
       _tile_dpbsud(0, 4, 6);
       _tile_dpbsud(2, 5, 6);
       if constexpr (kPlanes<Q> == Planes::kBytes) {
@@ -134,34 +145,57 @@ void sum_tiles(const TileStore& weights, size_t block, const ChunkOf<Q>* first,
     } else {
       _tile_dpbssd(0, 4, 6);
       _tile_dpbssd(2, 5, 6);
+      if constexpr (kTwo) {
+        _tile_dpbssd(1, 4, 7);
+        _tile_dpbssd(3, 5, 7);
+      }
     }
   }
-  _tile_stored(0, sums[0].low, 64);
-  _tile_stored(2, sums[1].low, 64);
-  if constexpr (kTwoPlanes<Q>) {
-    _tile_stored(1, sums[0].high, 64);
-    _tile_stored(3, sums[1].high, 64);
+  _tile_stored(0, sums[0].of[0], 64);
+  _tile_stored(2, sums[1].of[0], 64);
+  if constexpr (kTwo) {
+    _tile_stored(1, sums[0].of[1], 64);
+    _tile_stored(3, sums[1].of[1], 64);
+  }
+}
+
+// y[row..row + M - 1][0..15] += one block · these rows, whose sums begin at row `at` of the tile.
+template <class Q, int M, int P>
+[[gnu::always_inline]] inline void add_sums_of(const UnpackedChunk<Q> (&weights)[P], size_t block,
+                                               const TileSums& sums, size_t at,
+                                               const TileRows<Q>& rows, size_t row) {
+#pragma GCC unroll 2
+  for (size_t p = 0; p < P; ++p) {
+    float* y = rows.y + (p * kManyRows + row) * 16;
+    I32x16 totals[M];
+    F32x16 results[M];
+#pragma GCC unroll 4
+    for (size_t m = 0; m < M; ++m) {
+      totals[m] = join_planes<Q>(sums.of[p][at + m], sums.of[1][at + m]);
+      results[m] = load(y + 16 * m);
+    }
+    add_totals<Q>(weights[p], block, rows.x + row, totals, results);
+#pragma GCC unroll 4
+    for (size_t m = 0; m < M; ++m) store(y + 16 * m, results[m]);
   }
 }
 
 // y[row][0..15] += one block · row, from its sums from row `first` of the tile on.
-template <class Q>
-void add_sums(const UnpackedChunk<Q>& weights, size_t block, const TileSums& sums, size_t first,
-              const TileRows<Q>& rows) {
-  for (size_t row = 0; row < rows.n_rows; ++row) {
-    const I32x16 totals[1] = {join_planes<Q>(sums.low[first + row], sums.high[first + row])};
-    F32x16 results[1] = {load(rows.y + 16 * row)};
-    add_totals<Q>(weights, block, rows.x + row, totals, results);
-    store(rows.y + 16 * row, results[0]);
-  }
+template <class Q, int P>
+void add_sums(const UnpackedChunk<Q> (&weights)[P], size_t block, const TileSums& sums,
+              size_t first, const TileRows<Q>& rows) {
+  size_t row = 0;
+  for (; row + 4 <= rows.n_rows; row += 4)
+    add_sums_of<Q, 4>(weights, block, sums, first + row, rows, row);
+  for (; row < rows.n_rows; ++row) add_sums_of<Q, 1>(weights, block, sums, first + row, rows, row);
 }
 
 // y[row][0..15] += one unpacked chunk · row. The tiles of rows have one height, so that one
 // configuration does for all: the last one may begin among the rows of the one before it, whose
 // sums are then made twice and used once.
-template <class Q>
-void add_chunk_to_tiles(const UnpackedChunk<Q>& weights, const TileStore& planes, size_t tile_rows,
-                        const TileRows<Q>& rows) {
+template <class Q, int P>
+void add_chunk_to_tiles(const UnpackedChunk<Q> (&weights)[P], const TileStore<Q, P>& operands,
+                        size_t tile_rows, const TileRows<Q>& rows) {
   TileSums sums[2];
   for (size_t row = 0; row < rows.n_rows; row += 2 * tile_rows) {
     const size_t second = row + tile_rows, left = rows.n_rows - second;
@@ -169,8 +203,8 @@ void add_chunk_to_tiles(const UnpackedChunk<Q>& weights, const TileStore& planes
     const TileRows<Q> to_second = {rows.x + second, left < tile_rows ? left : tile_rows,
                                    rows.y + 16 * second};
     const size_t overlap = tile_rows - to_second.n_rows;
-    for (size_t block = 0; block < weights.n_blocks; ++block) {
-      sum_tiles<Q>(planes, block, to_first.x, to_second.x - overlap, sums);
+    for (size_t block = 0; block < weights[0].n_blocks; ++block) {
+      sum_tiles(operands, block, to_first.x, to_second.x - overlap, sums);
       add_sums(weights, block, sums[0], 0, to_first);
       add_sums(weights, block, sums[1], overlap, to_second);
     }
@@ -185,37 +219,51 @@ constexpr size_t tile_height(size_t n_rows) {
   return (n_rows + n_tiles - 1) / n_tiles;
 }
 
-// At most kManyRows rows.
-template <class Q>
-void multiply_tiles(const std::byte* panel, size_t cols, const Activations& x, float* y,
+// P panels from `panel` on, at most kManyRows rows.
+template <class Q, int P>
+void multiply_tiles(const Panels& panels, size_t panel, const Activations& x, float* y,
                     size_t y_stride) {
-  TileStore planes;
-  alignas(64) float results[kManyRows][16];
-  for (size_t row = 0; row < x.n_rows; ++row)
-    store(results[row], result_so_far(x, y + row * y_stride));
+  TileStore<Q, P> operands;
+  alignas(64) float results[P][kManyRows][16];
+  const auto result = [&](size_t p, size_t row) {
+    return y + row * y_stride + (panel + p) * kPanelRows;
+  };
+  for (size_t p = 0; p < P; ++p) {
+    for (size_t row = 0; row < x.n_rows; ++row)
+      store(results[p][row], result_so_far(x, result(p, row)));
+  }
   const size_t tile_rows = tile_height(x.n_rows);
   configure_for<Q>(tile_rows);
   const auto* chunks = reinterpret_cast<const ChunkOf<Q>*>(x.chunks);
   for (size_t c = x.first_chunk; c < x.end_chunk; ++c) {
-    const PanelChunk<Q> packed(panel, cols, c);
-    packed.prefetch_all();
-    const UnpackedChunk<Q> weights = unpack_chunk(packed, planes.unpacked);
-    make_planes<Q>(planes, weights.n_blocks);
-    add_chunk_to_tiles<Q>(weights, planes, tile_rows,
-                          {chunks + c * x.chunk_stride, x.n_rows, results[0]});
+    UnpackedChunk<Q> weights[P];
+    for (size_t p = 0; p < P; ++p) {
+      const PanelChunk<Q> packed(panels[panel + p], panels.cols, c);
+      unpack_scales(packed, operands.unpacked[p]);
+      make_operands(packed, p, operands);
+      weights[p] = {&operands.unpacked[p], packed.n_blocks};
+    }
+    finish_stores(&operands);
+    add_chunk_to_tiles(weights, operands, tile_rows,
+                       {chunks + c * x.chunk_stride, x.n_rows, results[0][0]});
   }
   _tile_release();
-  for (size_t row = 0; row < x.n_rows; ++row) store(y + row * y_stride, load(results[row]));
+  for (size_t p = 0; p < P; ++p) {
+    for (size_t row = 0; row < x.n_rows; ++row) store(result(p, row), load(results[p][row]));
+  }
 }
 
 // Rows that are too few for tiles are the AVX-512 table's.
 template <class Q>
 void matmul_tiles(const Panels& panels, const Activations& x, float* y, size_t y_stride) {
+  constexpr int kTogether = kTwoPlanes<Q> ? 1 : 2;
   Activations rest = x;
   while (rest.n_rows > kFewRows) {
     const Activations rows = take_many_rows(rest);
-    for (size_t p = 0; p < panels.count; ++p)
-      multiply_tiles<Q>(panels[p], panels.cols, rows, y + p * kPanelRows, y_stride);
+    size_t p = 0;
+    for (; p + kTogether <= panels.count; p += kTogether)
+      multiply_tiles<Q, kTogether>(panels, p, rows, y, y_stride);
+    for (; p < panels.count; ++p) multiply_tiles<Q, 1>(panels, p, rows, y, y_stride);
     y += rows.n_rows * y_stride;
   }
   if (rest.n_rows != 0) avx512_kernels().matmul[table_index(Q::kType)](panels, rest, y, y_stride);
