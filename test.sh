@@ -102,7 +102,7 @@ test_everything() {
   stage "clang, address and undefined-behaviour sanitizers" test_clang_asan_ubsan
   stage "thread sanitizer" test_tsan
   stage "clang-tidy" tidy
-  stage "fuzzing" env MIXTRAL_FUZZ_BUILD="$root/build/dev" "$root/tests/fuzz/run.sh" 20
+  stage "fuzzing" env MIXTRAL_FUZZ_BUILD="$root/build/dev" "$root/tests/fuzz/run.sh" 12
   stage "installed library" test_installed_library
   printf '\n== everything is good, %d s\n' $SECONDS
 }

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <memory>
@@ -119,6 +120,7 @@ Status run(Options& options, const AppContext& context) {
   options.api.origins = AllowedOrigins(options.origins);
   options.api.version = MIXTRAL_VERSION;
   options.api.page = !options.no_page;
+  options.api.max_answers = std::min(options.api.max_answers, options.max_sequences);
   if (options.log_format != "none") {
     options.api.log = [as_json = options.log_format == "json"](std::string_view line) {
       const std::string text = log_line(line, as_json);

@@ -152,6 +152,21 @@ bool takes_content_type(const HttpRequest& request) {
 
 }  // namespace
 
+ApiStatus check_key(const ApiContext& context, Call& call) {
+  const ApiKeys& keys = context.options.keys;
+  if (!keys.needed()) return {};
+  const auto key = keys.find(call.http);
+  if (!key) {
+    ApiError error = http_error(401, "the API key is missing or wrong");
+    error.type = "authentication_error";
+    error.code = "invalid_api_key";
+    error.headers = {{"WWW-Authenticate", "Bearer"}};
+    return tl::unexpected(std::move(error));
+  }
+  call.tenant = fmt::format("key {}", *key);
+  return {};
+}
+
 Api::Api(ServedModel model, ApiOptions options) : context_(std::move(model), std::move(options)) {}
 
 Api::Target Api::find_target(const HttpRequest& request) const {
@@ -202,21 +217,6 @@ Api::Target Api::find_target(const HttpRequest& request) const {
   return target;
 }
 
-ApiStatus Api::check_key(Call& call) const {
-  const ApiKeys& keys = context_.options.keys;
-  if (!keys.needed()) return {};
-  const auto key = keys.find(call.http);
-  if (!key) {
-    ApiError error = http_error(401, "the API key is missing or wrong");
-    error.type = "authentication_error";
-    error.code = "invalid_api_key";
-    error.headers = {{"WWW-Authenticate", "Bearer"}};
-    return tl::unexpected(std::move(error));
-  }
-  call.tenant = fmt::format("key {}", *key);
-  return {};
-}
-
 ApiStatus Api::read_body(Call& call) const {
   if (!takes_content_type(call.http))
     return tl::unexpected(http_error(415, "expected Content-Type: application/json"));
@@ -254,7 +254,7 @@ ApiStatus Api::answer(const Target& target, Call& call) {
   const bool open =
       route != nullptr &&
       (!route->needs_key || (route->handler == handle_metrics && context_.options.open_metrics));
-  if (!open) MIXTRAL_TRY(check_key(call));
+  if (!open) MIXTRAL_TRY(check_key(context_, call));
   if (route == nullptr) return no_target(target, call.http);
   if (context_.draining && !route->when_draining)
     return tl::unexpected(not_available("draining", "the server ends after its last answers"));

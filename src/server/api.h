@@ -31,7 +31,6 @@ class Api {
   Target find_target(const HttpRequest& request) const;
   ApiStatus answer(const Target& target, Call& call);
   ApiStatus no_target(const Target& target, const HttpRequest& request) const;
-  ApiStatus check_key(Call& call) const;
   ApiStatus read_body(Call& call) const;
 
   ApiContext context_;

@@ -59,6 +59,9 @@ struct Call {
   std::shared_ptr<Exchange> exchange;
 };
 
+/// 401 unless the request shows one of the keys, if there are any; who it is goes into the call.
+ApiStatus check_key(const ApiContext& context, Call& call);
+
 /// Sends or will send an answer, unless it returns an error.
 using Handler = ApiStatus (*)(ApiContext& context, Call& call);
 

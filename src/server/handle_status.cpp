@@ -1,19 +1,60 @@
 // /health, /ready, /metrics, /version and /v1/routing.
 #include <charconv>
+#include <memory>
+#include <utility>
 
 #include "server/api_context.h"
+#include "server/job.h"
 
 namespace mixtral {
+namespace {
 
-ApiStatus handle_health(ApiContext&, Call& call) {
-  call.exchange->send(json_response({{"object", "health"}, {"status", "ok"}}));
-  return {};
+void send_health(Exchange& exchange, std::string_view status) {
+  exchange.send(json_response({{"object", "health"}, {"status", status}}));
+}
+
+// Good once a token was made.
+class HealthSink : public AnswerSink {
+ public:
+  explicit HealthSink(std::shared_ptr<Exchange> exchange) : exchange_(std::move(exchange)) {}
+
+  void on_prompt(size_t, PromptRead) override {}
+  void on_token(size_t, AnswerToken) override {}
+  void on_end(size_t, AnswerEnd) override {}
+  void finish() override { send_health(*exchange_, "ok"); }
+  void fail(const ApiError& error) override { exchange_->send(error_response(error)); }
+
+ private:
+  std::shared_ptr<Exchange> exchange_;
+};
+
+}  // namespace
+
+// "?deep=1": a token through the whole engine, which costs, so it wants a key if there are any.
+ApiStatus handle_health(ApiContext& context, Call& call) {
+  const std::string deep = query_value(call.http.query, "deep").value_or("0");
+  if (deep != "0" && deep != "1")
+    return tl::unexpected(bad_request("deep", "deep: expected 0 or 1"));
+  if (deep == "0") {
+    send_health(*call.exchange, "ok");
+    return {};
+  }
+  MIXTRAL_TRY(check_key(context, call));
+  Request request;
+  request.prompt_ids = {context.model.tokenizer->bos_id().value_or(0)};
+  request.max_tokens = 1;
+  request.ignore_end = true;
+  request.client = call.tenant.empty() ? call.http.peer : call.tenant;
+  std::vector<Request> requests;
+  requests.push_back(std::move(request));
+  return Job::start(context, call.exchange, std::move(requests),
+                    std::make_unique<HealthSink>(call.exchange));
 }
 
 ApiStatus handle_ready(ApiContext& context, Call& call) {
   if (context.draining)
     return tl::unexpected(not_available("draining", "the server ends after its last answers"));
-  call.exchange->send(json_response({{"object", "health"}, {"status", "ready"}}));
+  send_health(*call.exchange, "ready");
   return {};
 }
 

@@ -125,6 +125,14 @@ class Protocol(unittest.TestCase):
         for path in ("/health", "/healthz", "/v1/health", "/ready", "/version", "/tokenizer_info"):
             self.assertEqual(server.get(path)[0], 200, path)
 
+    def test_a_deep_health_check_makes_a_token(self):
+        before = server.metric("mixtral_generated_tokens_total")
+        self.assertEqual(server.get("/health?deep=0")[0], 200)
+        self.assertEqual(server.metric("mixtral_generated_tokens_total"), before)
+        self.assertEqual(server.get("/health?deep=1"), (200, {"object": "health", "status": "ok"}))
+        self.assertEqual(server.metric("mixtral_generated_tokens_total"), before + 1)
+        self.assertEqual(server.get("/health?deep=2")[1]["param"], "deep")
+
 
 class Answers(unittest.TestCase):
     def test_streams_with_an_own_event_for_usage_say_null_before(self):
@@ -339,6 +347,8 @@ class Clients(unittest.TestCase):
 class Overload(unittest.TestCase):
     def test_who_finds_the_queue_full_is_told_at_once(self):
         with Server("--parallel", "2", "--max-waiting", "4") as small:
+            status, answer = small.post("/v1/chat/completions", {**HELLO, "n": 3})
+            self.assertEqual((status, answer["param"]), (400, "n"))
             def ask(_):
                 start = time.monotonic()
                 status, headers, _ = small.request("POST", "/v1/chat/completions", {**HELLO, "max_tokens": 200, "ignore_eos": True})
@@ -374,6 +384,8 @@ class Keys(unittest.TestCase):
                     self.assertEqual(locked.request(method, path, "{}" if method == "POST" else None)[0], 401, (method, path))
             for path in ("/health", "/ready", "/"):
                 self.assertEqual(locked.request("GET", path)[0], 200, path)
+            self.assertEqual(locked.request("GET", "/health?deep=1")[0], 401)
+            self.assertEqual(locked.request("GET", "/health?deep=1", headers={"x-api-key": "secret"})[0], 200)
             self.assertEqual(locked.request("GET", "/v1/models", headers={"x-api-key": "secret"})[0], 200)
 
 
