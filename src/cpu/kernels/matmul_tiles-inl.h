@@ -36,7 +36,7 @@ constexpr size_t kTileCols = Q::kBlockCols == 32 ? 32 : 64;
 // What tiles multiply rows with, two at a time: the planes of a panel, or the only planes of two.
 template <class Q, int P>
 struct TileStore {
-  static constexpr int kOperands = kTwoPlanes<Q> ? 2 : P;
+  static constexpr int kOperands = P * (kTwoPlanes<Q> ? 2 : 1);
   UnpackedStore unpacked[P];
   alignas(64) uint8_t operands[kOperands][kChunkCols / 4][64];
 };
