@@ -306,7 +306,7 @@ template <class Q, int M, int P>
 }
 
 // Panels that m rows go through together.
-constexpr int panels_together(int m) { return m >= kFewTile ? 1 : m * 2 >= kFewTile ? 2 : 4; }
+constexpr int panels_together(int m) { return 4 * m <= kFewTile ? 4 : 2 * m <= kFewTile ? 2 : 1; }
 
 // Few rows, M at a time. They wait for memory more than they multiply, and memory gives more to
 // those who read at several places: up to four panels share a pass.

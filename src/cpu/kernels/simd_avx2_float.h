@@ -2,7 +2,7 @@
 // mean: simd_scalar_float.h. Included by table_avx2.cpp inside its anonymous namespace and target
 // region.
 
-constexpr int kFewTile = 4;
+constexpr int kFewTile = 6;
 constexpr int kRowTile = 4;
 constexpr size_t kFewRows = 4;
 constexpr size_t kManyRows = 128;
