@@ -1,9 +1,9 @@
 // How close the matrix kernels come to the machine's limits.
 //
 //   streamN/TYPE/ISA   N activation rows, panels streamed from memory: GB/s of panel bytes.
-//   matmulN/TYPE/ISA   N activation rows, four panels of 4096 columns from L2: operations per
-//   second. attention/ISA      32 rows of 4 heads of 128 dimensions over 8192 cached positions in
-//   F16:
+//   matmulN/TYPE/ISA   N activation rows, four panels of 4096 columns from L2:
+//                      operations per second.
+//   attention/ISA      32 rows of 4 heads of 128 dimensions over 8192 cached positions in F16:
 //                      operations per second.
 //
 // `mixtral bench --machine` prints the limits to compare them with.

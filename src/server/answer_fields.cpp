@@ -238,7 +238,7 @@ AnswerFields read_answer_fields(Fields& fields, const ApiContext& context, const
   request.adapter = call.model.adapter;
   // Whoever has another key, or another salt, can learn nothing from how fast a prompt is read.
   request.cache_salt = call.tenant + "\n" + fields.text("cache_salt").value_or("");
-  request.client = call.tenant.empty() ? call.http.peer : call.tenant;
+  request.client = call.client();
   ignore_harmless(fields);
   refuse_unsupported(fields);
   return answer;

@@ -57,6 +57,9 @@ struct Call {
   ModelChoice model;   ///< what the body asks for, once its model is read
   std::string tenant;  ///< whose cached prompts it may share: the key's number, "" without keys
   std::shared_ptr<Exchange> exchange;
+
+  /// Whose turn it takes: the key's, or without keys the address's.
+  const std::string& client() const { return tenant.empty() ? http.peer : tenant; }
 };
 
 /// 401 unless the request shows one of the keys, if there are any; who it is goes into the call.

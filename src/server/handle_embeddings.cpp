@@ -117,7 +117,7 @@ ApiStatus handle_embeddings(ApiContext& context, Call& call) {
     request.prompt_only = request.embedding = true;
     request.adapter = call.model.adapter;
     request.cache_salt = call.tenant + "\n";
-    request.client = call.tenant.empty() ? call.http.peer : call.tenant;
+    request.client = call.client();
     requests.push_back(std::move(request));
   }
   const AnswerHead head = make_answer_head(context, call, "embd-", "list");

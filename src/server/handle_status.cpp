@@ -44,7 +44,7 @@ ApiStatus handle_health(ApiContext& context, Call& call) {
   request.prompt_ids = {context.model.tokenizer->bos_id().value_or(0)};
   request.max_tokens = 1;
   request.ignore_end = true;
-  request.client = call.tenant.empty() ? call.http.peer : call.tenant;
+  request.client = call.client();
   std::vector<Request> requests;
   requests.push_back(std::move(request));
   return Job::start(context, call.exchange, std::move(requests),

@@ -12,7 +12,8 @@
 //                   have up to 13 bits, so their bytes make two tiles of 64 columns, one low and
 //                   one high, with sums of their own. Those of Q2_K fit one byte.
 //
-// Rows are multiplied two tiles at a time: four sums under way hide the latency of a product.
+// Two tiles of rows meet two operands at a time, the planes of one panel or the only planes of two:
+// four sums under way hide the latency of a product.
 
 // How codes and their integer scales become bytes that tiles multiply.
 enum class Planes {
@@ -37,6 +38,7 @@ constexpr size_t kTileCols = Q::kBlockCols == 32 ? 32 : 64;
 template <class Q, int P>
 struct TileStore {
   static constexpr int kOperands = P * (kTwoPlanes<Q> ? 2 : 1);
+  static_assert(kOperands <= 2);
   UnpackedStore unpacked[P];
   alignas(64) uint8_t operands[kOperands][kChunkCols / 4][64];
 };
@@ -87,20 +89,20 @@ void make_operands(const PanelChunk<Q>& chunk, size_t panel, TileStore<Q, P>& ou
     const size_t col = 4 * unit;
     if (col % Q::kGroupCols == 0)
       chunk.prefetch_group(col / Q::kBlockCols, col % Q::kBlockCols / Q::kGroupCols);
-    auto& only = out.operands[kTwoPlanes<Q> ? 0 : panel];
+    auto& first = out.operands[panel];
     if constexpr (Q::kHasScales) {
       const __m512i scale =
           twice_in_32(load_i32(out.unpacked[panel].scales[unit * 4 / Q::kSubCols]));
 #pragma GCC unroll 4
       for (size_t u = 0; u < 4; ++u) {
         const BytePlanes planes = planes_of<Q>(w[u], scale);
-        store_bytes(only[unit + u], planes.low);
+        store_bytes(first[unit + u], planes.low);
         if constexpr (kTwoPlanes<Q>) store_bytes(out.operands[1][unit + u], planes.high);
       }
     } else {
 #pragma GCC unroll 4
       for (size_t u = 0; u < 4; ++u)
-        store_bytes(only[unit + u], Q::kZero != 0 ? minus_zero(w[u], Q::kZero) : w[u]);
+        store_bytes(first[unit + u], Q::kZero != 0 ? minus_zero(w[u], Q::kZero) : w[u]);
     }
   });
 }
