@@ -46,7 +46,8 @@ struct Caller {
   Clock::time_point arrival;
   bool is_intruder = false;
   std::optional<Stream> stream;
-  std::vector<Clock::time_point> tokens;
+  Clock::time_point last_heard;
+  std::vector<uint64_t> steps;  // of each token
   bool is_done = false;
 };
 
@@ -124,11 +125,10 @@ class ServeRun {
   Status listen(Caller& caller) {
     if (!caller.stream || caller.is_done) return {};
     while (auto event = caller.stream->try_next()) {
-      const Clock::time_point now = Clock::now();
       if (auto* end = std::get_if<AnswerEnd>(&*event); end != nullptr && end->error) {
         return tl::unexpected(*std::move(end->error));
       }
-      if (std::holds_alternative<AnswerToken>(*event)) hear_token(caller, now);
+      if (auto* token = std::get_if<AnswerToken>(&*event)) hear_token(caller, token->step);
     }
     if (caller.stream->done()) {
       caller.is_done = true;
@@ -137,31 +137,33 @@ class ServeRun {
     return {};
   }
 
-  void hear_token(Caller& caller, Clock::time_point now) {
-    if (!caller.tokens.empty()) {
-      result_.gaps.push_back(seconds_between(caller.tokens.back(), now));
+  void hear_token(Caller& caller, uint64_t step) {
+    const Clock::time_point now = Clock::now();
+    if (!caller.steps.empty()) {
+      result_.gaps.push_back(seconds_between(caller.last_heard, now));
     } else {
       auto& to = caller.is_intruder ? result_.intruders : result_.first_tokens;
       to.push_back(seconds_between(caller.arrival, now));
       const bool is_time = !caller.is_intruder && ++n_answering_ == (test_.n_streams + 1) / 2;
       if (is_time && test_.intruder_tokens > 0) callers_.back().arrival = now;
     }
-    caller.tokens.push_back(now);
+    caller.last_heard = now;
+    caller.steps.push_back(step);
   }
 
+  // While all of them stream, by the engine's steps: when a token is heard depends on the listener.
   double most_to_fewest() const {
-    auto start = Clock::time_point::min(), end = Clock::time_point::max();
-    for (const Caller& caller : callers_) {
-      if (caller.is_intruder || caller.tokens.empty()) continue;
-      start = std::max(start, caller.tokens.front());
-      end = std::min(end, caller.tokens.back());
-    }
-    size_t most = 0, fewest = std::numeric_limits<size_t>::max();
+    uint64_t start = 0, end = std::numeric_limits<uint64_t>::max();
     for (const Caller& caller : callers_) {
       if (caller.is_intruder) continue;
-      const auto n = static_cast<size_t>(
-          std::count_if(caller.tokens.begin(), caller.tokens.end(),
-                        [&](Clock::time_point at) { return at > start && at <= end; }));
+      start = std::max(start, caller.steps.front());
+      end = std::min(end, caller.steps.back());
+    }
+    ptrdiff_t most = 0, fewest = std::numeric_limits<ptrdiff_t>::max();
+    for (const Caller& caller : callers_) {
+      if (caller.is_intruder) continue;
+      const auto n = std::count_if(caller.steps.begin(), caller.steps.end(),
+                                   [&](uint64_t step) { return step > start && step <= end; });
       most = std::max(most, n);
       fewest = std::min(fewest, n);
     }

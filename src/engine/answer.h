@@ -40,6 +40,7 @@ struct AnswerToken {
   SampledToken token;
   std::string text;  ///< whole characters that became certain with this token; may be empty
   std::optional<TokenRouting> routing;  ///< of the step that computed this token's logits
+  uint64_t step = 0;  ///< that computed this token's logits; the engine counts its steps from 1
 };
 
 /// The end of one answer; the last event about it.

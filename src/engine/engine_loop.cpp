@@ -210,6 +210,7 @@ void EngineLoop::run_step() {
     speculator_->observe_step(ids_.size(), forward_seconds_);
   }
   scheduler_.step_done();
+  add<uint64_t>(counters_.steps, 1);
   size_t first_row = 0, first_logit_row = 0;
   for (const ScheduledRows& rows : plan) {
     use_rows(rows, first_row, logits->rows_from(first_logit_row, rows.n_logit_rows));
@@ -217,7 +218,6 @@ void EngineLoop::run_step() {
     first_logit_row += rows.n_logit_rows;
   }
   const double seconds = seconds_between(now_, Clock::now());
-  add<uint64_t>(counters_.steps, 1);
   add(counters_.step_seconds, seconds);
   add(counters_.overhead_seconds, seconds - forward_seconds_);
 }
@@ -348,6 +348,7 @@ bool EngineLoop::write_token(Sequence& sequence, size_t row, std::span<const flo
     return false;
   }
   if (running.request.routing) token->routing = recorder_.routing(row);
+  token->step = counters_.steps.load(std::memory_order_relaxed);
   const int32_t id = token->token.id;
   if (sequence.drafts != nullptr) sequence.drafts->observe(id);
   const bool was_drafted = sequence.add_token(id);

@@ -64,9 +64,8 @@ class Bench(Case):
         self.assertGreater(shared["cached_share"], 0.3)
         crowded = self.json_of(*common, "--serve", "4x20x220", "--kv-positions", "320")["serve"][0]
         self.assertGreater(crowded["preemptions"], 0)
-        # A listener that had to wait for a processor hears much of one caller at once: one good run of some is enough.
-        ratios = [self.json_of(*common, "--serve", "3x8x100")["serve"][0]["most_to_fewest"] for _ in range(5)]
-        self.assertTrue(any(1 <= ratio < 1.5 for ratio in ratios), ratios)
+        fair = self.json_of(*common, "--serve", "3x8x100")["serve"][0]["most_to_fewest"]
+        self.assertTrue(1 <= fair < 1.1, fair)
         routed = self.json_of(*common, "--serve", "2x8x4", "--routing")["serve"]
         self.assertEqual([result["routing"] for result in routed], [0, 1])
 

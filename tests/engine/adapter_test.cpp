@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "support/adapter_files.h"
 #include "support/golden.h"
+#include "support/heard.h"
 #include "support/model_runner.h"
 #include "support/small_mixtral.h"
 #include "support/tiny_checkpoint.h"
@@ -111,30 +112,6 @@ INSTANTIATE_TEST_SUITE_P(Adapters, MergedAdapter,
                                             ::testing::ValuesIn(backend_cases(true))),
                          case_name);
 
-struct Said {
-  std::vector<int32_t> ids;
-  std::vector<double> logprobs;
-  size_t n_cached = 0;
-  bool operator==(const Said& other) const {  // bit for bit
-    return ids == other.ids && logprobs == other.logprobs;
-  }
-};
-
-Said listen(Stream& stream) {
-  Said said;
-  while (auto event = stream.next()) {
-    if (const auto* read = std::get_if<PromptRead>(&*event)) said.n_cached = read->n_cached;
-    if (const auto* end = std::get_if<AnswerEnd>(&*event)) {
-      EXPECT_FALSE(end->error) << end->error->message;
-    }
-    const auto* token = std::get_if<AnswerToken>(&*event);
-    if (token == nullptr) continue;
-    said.ids.push_back(token->token.id);
-    for (const TokenLogprob& top : token->token.top) said.logprobs.push_back(top.logprob);
-  }
-  return said;
-}
-
 Request make_request(size_t n_prompt, size_t n, const std::string& adapter) {
   Request request;
   for (size_t i = 0; i < n_prompt; ++i) {
@@ -146,12 +123,6 @@ Request make_request(size_t n_prompt, size_t n, const std::string& adapter) {
   request.sampling.n_logprobs = 3;
   request.adapter = adapter;
   return request;
-}
-
-Said ask(Engine& engine, const Request& request) {
-  auto stream = engine.submit(request);
-  EXPECT_TRUE(stream) << stream.error().message;
-  return listen(*stream);
 }
 
 class ManyAdapters : public ::testing::Test {
@@ -190,32 +161,30 @@ TEST_F(ManyAdapters, GiveEachSequenceTheBitsThatItGetsAlone) {
       requests.push_back(make_request(n_prompt, 20, adapter));
     }
   }
-  std::vector<Said> alone;
+  std::vector<HeardAll> alone;
   for (const Request& request : requests) {
     const auto only = request.adapter.empty() ? load_with({}) : load_with(adapters_);
     alone.push_back(ask(*only, request));
   }
   const auto engine = load_with(adapters_);
-  std::vector<Stream> streams;
-  for (const Request& request : requests) streams.push_back(std::move(*engine->submit(request)));
-  for (size_t i = 0; i < requests.size(); ++i) {
-    EXPECT_EQ(listen(streams[i]), alone[i]) << requests[i].adapter << " " << i;
+  expect_same(ask_all(*engine, requests), alone);
+  for (size_t i = 1; i < 4; ++i) {
+    EXPECT_NE(alone[i].answers[0].logprobs, alone[0].answers[0].logprobs);
   }
-  for (size_t i = 1; i < 4; ++i) EXPECT_NE(alone[i].logprobs, alone[0].logprobs);
 }
 
 TEST_F(ManyAdapters, ShareCachedPagesWithTheirLikeOnly) {
   const auto engine = load_with(adapters_);
   for (const char* adapter : {"", "all", "attention"}) {
     const Request request = make_request(70, 2, adapter);
-    const Said first = ask(*engine, request), second = ask(*engine, request);
-    EXPECT_EQ(first.n_cached, 0u) << adapter;
-    EXPECT_GT(second.n_cached, 0u) << adapter;
-    EXPECT_EQ(first, second);
+    const HeardAll first = ask(*engine, request), second = ask(*engine, request);
+    EXPECT_EQ(first.prompt->n_cached, 0u) << adapter;
+    EXPECT_GT(second.prompt->n_cached, 0u) << adapter;
+    expect_same(second.answers[0], first.answers[0]);
   }
   Request salted = make_request(70, 2, "");
   salted.cache_salt = "all";
-  EXPECT_EQ(ask(*engine, salted).n_cached, 0u);
+  EXPECT_EQ(ask(*engine, salted).prompt->n_cached, 0u);
 }
 
 TEST_F(ManyAdapters, CountInThePlanAndHaveNames) {

@@ -9,15 +9,11 @@
 #include "engine/engine.h"
 #include "grammar/grammar.h"
 #include "support/golden.h"
+#include "support/heard.h"
 #include "support/small_mixtral.h"
 
 namespace mixtral::testing {
 namespace {
-
-struct Answer {
-  std::string text;
-  std::optional<AnswerEnd> end;
-};
 
 class ConstrainedAnswers : public ::testing::Test {
  protected:
@@ -47,24 +43,6 @@ class ConstrainedAnswers : public ::testing::Test {
     return request;
   }
 
-  static Stream submit(Request request) {
-    auto stream = engine_->submit(std::move(request));
-    EXPECT_TRUE(stream) << stream.error().message;
-    return *std::move(stream);
-  }
-  static std::vector<Answer> listen(Stream stream, size_t n_answers = 1) {
-    std::vector<Answer> answers(n_answers);
-    while (const auto event = stream.next()) {
-      if (const auto* token = std::get_if<AnswerToken>(&*event)) {
-        answers.at(token->answer).text += token->text;
-      } else if (const auto* end = std::get_if<AnswerEnd>(&*event)) {
-        answers.at(end->answer).text += end->text;
-        answers.at(end->answer).end = *end;
-      }
-    }
-    return answers;
-  }
-
   static inline std::unique_ptr<Engine> engine_;
 };
 
@@ -72,14 +50,14 @@ TEST_F(ConstrainedAnswers, MatchTheirGrammarsSideBySide) {
   const char* schema = R"({"type": "object", "properties": {"a": {"type": "integer"},
                            "b": {"enum": ["x", "y"]}}, "required": ["a", "b"],
                            "additionalProperties": false})";
-  std::vector<Stream> objects, words;
+  std::vector<Request> requests;
   for (uint64_t seed = 0; seed < 8; ++seed) {
-    objects.push_back(submit(request_for(Grammar::json_schema(schema), seed)));
-    words.push_back(
-        submit(request_for(Grammar::choice(std::vector<std::string>{"yes", "no"}), seed)));
+    requests.push_back(request_for(Grammar::json_schema(schema), seed));
+    requests.push_back(request_for(Grammar::choice(std::vector<std::string>{"yes", "no"}), seed));
   }
-  for (Stream& stream : objects) {
-    const Answer answer = listen(std::move(stream))[0];
+  const auto all = ask_all(*engine_, requests);
+  for (size_t i = 0; i < all.size(); i += 2) {
+    const Heard& answer = all[i].answers[0];
     ASSERT_TRUE(answer.end);
     if (answer.end->reason == FinishReason::kLength) continue;  // in the middle of a long number
     EXPECT_EQ(answer.end->reason, FinishReason::kStop);
@@ -88,8 +66,8 @@ TEST_F(ConstrainedAnswers, MatchTheirGrammarsSideBySide) {
     EXPECT_TRUE(value.at("a").is_number_integer());
     EXPECT_TRUE(value.at("b") == "x" || value.at("b") == "y");
   }
-  for (Stream& stream : words) {
-    const Answer answer = listen(std::move(stream))[0];
+  for (size_t i = 1; i < all.size(); i += 2) {
+    const Heard& answer = all[i].answers[0];
     EXPECT_TRUE(answer.text == "yes" || answer.text == "no") << answer.text;
     EXPECT_EQ(answer.end->reason, FinishReason::kStop);
   }
@@ -98,7 +76,7 @@ TEST_F(ConstrainedAnswers, MatchTheirGrammarsSideBySide) {
 TEST_F(ConstrainedAnswers, OfOneRequestAreEachHeldToTheGrammar) {
   Request request = request_for(Grammar::regex("[ab]{3}c"), 5);
   request.n_answers = 3;
-  for (const Answer& answer : listen(submit(std::move(request)), 3)) {
+  for (const Heard& answer : ask(*engine_, request).answers) {
     EXPECT_EQ(answer.text.size(), 4u);
     EXPECT_EQ(answer.text.back(), 'c');
   }
@@ -109,18 +87,18 @@ TEST_F(ConstrainedAnswers, GoOnAsLongAsTheGrammarLetsThem) {
   Request fixed = request_for(Grammar::choice(std::vector<std::string>{"yes"}), 1);
   fixed.min_tokens = 50;
   fixed.ignore_end = true;
-  EXPECT_EQ(listen(submit(std::move(fixed)))[0].text, "yes");
+  EXPECT_EQ(ask(*engine_, fixed).answers[0].text, "yes");
 
   Request open = request_for(Grammar::regex("a+"), 1);
   open.min_tokens = 20;
   open.max_tokens = 60;
-  EXPECT_GE(listen(submit(std::move(open)))[0].end->n_tokens, 20u);
+  EXPECT_GE(ask(*engine_, open).answers[0].end->n_tokens, 20u);
 }
 
 TEST_F(ConstrainedAnswers, DropTheBlankThatChatAnswersBeginWith) {
   Request request = request_for(Grammar::choice(std::vector<std::string>{"yes", "no"}), 2);
   request.strip_leading_space = true;
-  const std::string text = listen(submit(std::move(request)))[0].text;
+  const std::string text = ask(*engine_, request).answers[0].text;
   EXPECT_TRUE(text == "yes" || text == "no") << text;
 }
 

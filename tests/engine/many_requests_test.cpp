@@ -192,6 +192,18 @@ TEST_F(ManyRequests, EndAloneWithAnErrorWhenTheirLogitsAreNotFinite) {
   EXPECT_EQ(stats.pages_used, stats.pages_cached);
 }
 
+TEST_F(ManyRequests, KnowTheStepOfEachToken) {
+  const auto engine = load();
+  const std::vector<uint64_t> first = {1, 2, 3, 4};
+  EXPECT_EQ(ask(*engine, make_request({1, 2}, 4)).answers[0].steps, first);
+  const auto together = ask_all(*engine, {make_request({3, 4}, 4), make_request({5, 6}, 4)});
+  for (const HeardAll& heard : together) {  // the second may have missed the first's first step
+    const auto& steps = heard.answers[0].steps;
+    EXPECT_TRUE(steps[0] == 5 || steps[0] == 6) << steps[0];
+    for (size_t i = 1; i < 4; ++i) EXPECT_EQ(steps[i], steps[0] + i);
+  }
+}
+
 TEST_F(ManyRequests, AreRefusedAtOnceWhenTheQueueIsFull) {
   EngineOptions options;
   options.max_sequences = 1;

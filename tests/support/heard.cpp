@@ -18,6 +18,7 @@ HeardAll listen(Stream& stream, size_t n_answers) {
       heard.logprobs.push_back(token->token.logprob);
       for (const TokenLogprob& top : token->token.top) heard.logprobs.push_back(top.logprob);
       heard.text += token->text;
+      heard.steps.push_back(token->step);
       if (token->routing) heard.routing.push_back(*std::move(token->routing));
     } else {
       auto& end = std::get<AnswerEnd>(*event);

@@ -14,6 +14,7 @@ struct Heard {
   std::vector<int32_t> ids;
   std::vector<double> logprobs;  ///< each token's, then those of its alternatives
   std::string text;
+  std::vector<uint64_t> steps;  ///< of each token
   std::vector<TokenRouting> routing;
   std::optional<AnswerEnd> end;
 };
