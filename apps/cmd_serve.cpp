@@ -176,7 +176,7 @@ Examples:
 void add_address_options(CLI::App& command, Options& options) {
   command
       .add_option("--host", options.hosts,
-                  "Address to listen on; may be repeated (default: "
+                  "Address to listen on, or a name that stands for some; may be repeated (default: "
                   "127.0.0.1)")
       ->allow_extra_args(false)
       ->group("Addresses");

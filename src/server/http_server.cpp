@@ -17,6 +17,7 @@
 #include <boost/asio/write.hpp>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -112,7 +113,8 @@ struct HttpServer::State {
 
   Status use_tls();
   Status open(const ListenAddress& address);
-  Status open_tcp(const ListenAddress& address);
+  Status open_name(const ListenAddress& address);
+  error_code open_tcp(const tcp::endpoint& endpoint);
   Status open_unix(const std::string& path);
   template <class Acceptor>
   void accept(Acceptor& acceptor);
@@ -154,29 +156,51 @@ Status HttpServer::State::use_tls() {
 }
 
 Status HttpServer::State::open(const ListenAddress& address) {
-  return address.unix_path.empty() ? open_tcp(address) : open_unix(address.unix_path);
+  return address.unix_path.empty() ? open_name(address) : open_unix(address.unix_path);
 }
 
-Status HttpServer::State::open_tcp(const ListenAddress& address) {
-  const std::string port = fmt::format("{}", address.port);
+// All that a name stands for: "localhost" is often 127.0.0.1 and ::1, and clients try either. What
+// this machine does not have, such as IPv6, is passed over if something else is there.
+Status HttpServer::State::open_name(const ListenAddress& address) {
   const auto failed = [&](const error_code& code) {
-    return fail(ErrorCode::kIo, "cannot listen on {} port {}: {}", address.host, port,
+    return fail(ErrorCode::kIo, "cannot listen on {} port {}: {}", address.host, address.port,
                 code.message());
   };
   error_code code;
   tcp::resolver resolver(io);
-  const auto found = resolver.resolve(address.host, port, tcp::resolver::passive, code);
+  const auto found =
+      resolver.resolve(address.host, fmt::format("{}", address.port), tcp::resolver::passive, code);
   if (code) return failed(code);
-  if (found.empty()) return failed(asio::error::host_not_found);
-  const tcp::endpoint endpoint = found.begin()->endpoint();
+  std::set<tcp::endpoint> endpoints;  // /etc/hosts may name one twice
+  for (const auto& entry : found) endpoints.insert(entry.endpoint());
+  uint16_t port = address.port;
+  error_code absent = asio::error::host_not_found;
+  bool listens = false;
+  for (tcp::endpoint endpoint : endpoints) {
+    endpoint.port(port);
+    code = open_tcp(endpoint);
+    if (code == boost::system::errc::address_not_available ||
+        code == asio::error::address_family_not_supported) {
+      absent = code;
+      continue;
+    }
+    if (code) return failed(code);
+    listens = true;
+    port = tcp_acceptors.back()->local_endpoint(code).port();  // one port, free or not
+  }
+  return listens ? Status() : failed(absent);
+}
+
+error_code HttpServer::State::open_tcp(const tcp::endpoint& endpoint) {
+  error_code code;
   auto acceptor = std::make_unique<tcp::acceptor>(io);
   acceptor->open(endpoint.protocol(), code);
-  if (code) return failed(code);
+  if (code) return code;
   acceptor->set_option(tcp::acceptor::reuse_address(true), code);
   if (endpoint.protocol() == tcp::v6()) acceptor->set_option(asio::ip::v6_only(true), code);
   acceptor->bind(endpoint, code);
   if (!code) acceptor->listen(tcp::acceptor::max_listen_connections, code);
-  if (code) return failed(code);
+  if (code) return code;
   addresses.push_back(url_of(acceptor->local_endpoint(code), tls.has_value()));
   tcp_acceptors.push_back(std::move(acceptor));
   return {};

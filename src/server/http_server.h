@@ -12,7 +12,7 @@
 namespace mixtral {
 
 struct ListenAddress {
-  std::string host;       ///< a name, an IPv4 or an IPv6 address
+  std::string host;       ///< an IPv4 or an IPv6 address, or a name: all addresses it stands for
   uint16_t port = 0;      ///< 0: any that is free
   std::string unix_path;  ///< not empty: a Unix socket, and nothing of the above
 };
