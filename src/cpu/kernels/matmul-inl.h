@@ -24,12 +24,14 @@ struct PanelChunk {
   static constexpr size_t kBlocks = kChunkCols / Q::kBlockCols;  // of a whole chunk
 
   PanelChunk() = default;
-  PanelChunk(const std::byte* panel, size_t cols, size_t index)
-      : body(reinterpret_cast<const uint8_t*>(panel) + index * kBlocks * kBody),
-        heads(panel + cols / Q::kBlockCols * kBody + index * kBlocks * kHead),
-        n_blocks(cols / Q::kBlockCols - index * kBlocks) {
-    if (n_blocks > kBlocks) n_blocks = kBlocks;
-  }
+  // The panel that is read after this one is `next` panels further.
+  PanelChunk(const Panels& panels, size_t panel, size_t index, size_t next)
+      : body(reinterpret_cast<const uint8_t*>(panels[panel]) + index * kBlocks * kBody),
+        n_left(panels.cols / Q::kBlockCols - index * kBlocks),
+        n_blocks(n_left < kBlocks ? n_left : kBlocks),
+        heads(panels[panel] + panels.cols / Q::kBlockCols * kBody + index * kBlocks * kHead),
+        to_next_body(next * panels.stride - panels.cols / Q::kBlockCols * kBody),
+        to_next_heads(next * panels.stride - panels.cols / Q::kBlockCols * kHead) {}
 
   // Columns 16 C to 16 C + 15 of a group of a block.
   template <int C>
@@ -48,18 +50,23 @@ struct PanelChunk {
   }
 
   // Asks for one group's share of a body and heads, as far ahead: a few lines at a time, since a
-  // core has only so many requests under way.
+  // core has only so many requests under way. After a panel's last comes the next panel's first.
   [[gnu::always_inline]] inline void prefetch_group(size_t block, size_t group) const {
     constexpr size_t kShare = kBody / (Q::kBlockCols / Q::kGroupCols);
-    const uint8_t* ahead = body + block * kBody + group * kShare + kPrefetchBytes;
+    size_t ahead = block * kBody + group * kShare + kPrefetchBytes;
+    if (ahead >= n_left * kBody) ahead += to_next_body;
 #pragma GCC unroll 16
-    for (size_t line = 0; line < kShare; line += 64) prefetch(ahead + line);
-    if (group == 0) prefetch(heads + block * kHead + kPrefetchBytes / 8);
+    for (size_t line = 0; line < kShare; line += 64) prefetch(body + ahead + line);
+    if (group != 0) return;
+    size_t heads_ahead = block * kHead + kPrefetchBytes / 8;
+    if (heads_ahead >= n_left * kHead) heads_ahead += to_next_heads;
+    prefetch(heads + heads_ahead);
   }
 
   const uint8_t* body;
+  size_t n_left, n_blocks;  // of the panel, of these the chunk's
   const std::byte* heads;
-  size_t n_blocks;
+  size_t to_next_body, to_next_heads;  // from the end of the panel's
 };
 
 // The same in bytes, pairs and floats, ready to be multiplied.
@@ -297,7 +304,7 @@ template <class Q, int M, int P>
   }
   for (size_t c = x.first_chunk; c < x.end_chunk; ++c) {
     PanelChunk<Q> weights[P];
-    for (size_t p = 0; p < P; ++p) weights[p] = {panels[panel + p], panels.cols, c};
+    for (size_t p = 0; p < P; ++p) weights[p] = {panels, panel + p, c, P};
     add_chunk<Q>(weights, chunks + c * x.chunk_stride, results);
   }
   for (size_t p = 0; p < P; ++p) {
@@ -340,7 +347,7 @@ void add_to_rows(UnpackedChunk<Q> (&weights)[1], const ChunkOf<Q>* x, size_t row
 }
 
 template <class Q>
-void multiply_many(const std::byte* panel, size_t cols, const Activations& x, float* y,
+void multiply_many(const Panels& panels, size_t panel, const Activations& x, float* y,
                    size_t y_stride) {
   UnpackedStore store_of_chunk;
   alignas(64) float results[kManyRows][16];
@@ -348,7 +355,7 @@ void multiply_many(const std::byte* panel, size_t cols, const Activations& x, fl
     store(results[row], result_so_far(x, y + row * y_stride));
   const auto* chunks = reinterpret_cast<const ChunkOf<Q>*>(x.chunks);
   for (size_t c = x.first_chunk; c < x.end_chunk; ++c) {
-    const PanelChunk<Q> packed(panel, cols, c);
+    const PanelChunk<Q> packed(panels, panel, c, 1);
     UnpackedChunk<Q> weights[1] = {unpack_chunk(packed, store_of_chunk)};
     weights[0].packed = &packed;
     add_to_rows<Q, kRowTile>(weights, chunks + c * x.chunk_stride, 0, x.n_rows, results[0]);
@@ -371,7 +378,7 @@ void matmul(const Panels& panels, const Activations& x, float* y, size_t y_strid
   while (rest.n_rows > kFewRows) {
     const Activations rows = take_many_rows(rest);
     for (size_t p = 0; p < panels.count; ++p)
-      multiply_many<Q>(panels[p], panels.cols, rows, y + p * kPanelRows, y_stride);
+      multiply_many<Q>(panels, p, rows, y + p * kPanelRows, y_stride);
     y += rows.n_rows * y_stride;
   }
   multiply_few<Q, kRowTile>(panels, rest, 0, y, y_stride);

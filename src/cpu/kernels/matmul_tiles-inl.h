@@ -240,7 +240,7 @@ void multiply_tiles(const Panels& panels, size_t panel, const Activations& x, fl
   for (size_t c = x.first_chunk; c < x.end_chunk; ++c) {
     UnpackedChunk<Q> weights[P];
     for (size_t p = 0; p < P; ++p) {
-      const PanelChunk<Q> packed(panels[panel + p], panels.cols, c);
+      const PanelChunk<Q> packed(panels, panel + p, c, P);
       unpack_scales(packed, operands.unpacked[p]);
       make_operands(packed, p, operands);
       weights[p] = {&operands.unpacked[p], packed.n_blocks};
