@@ -49,6 +49,8 @@ Result<ApiKeys> api_keys(const Options& options) {
     for (std::string& key : parse_api_keys(text)) keys.push_back(std::move(key));
     if (keys.empty()) return fail(ErrorCode::kBadInput, "{}: no keys in it", options.key_file);
   }
+  if (std::find(keys.begin(), keys.end(), "") != keys.end())
+    return fail(ErrorCode::kBadInput, "--api-key: a key is empty, so that no client could show it");
   return ApiKeys(std::move(keys));
 }
 

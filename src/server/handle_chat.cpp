@@ -1,8 +1,7 @@
 // POST /v1/chat/completions and what shares its form.
 #include <utility>
 
-#include "server/answer_shape.h"
-#include "server/chat_messages.h"
+#include "server/chat_request.h"
 #include "server/prompts.h"
 
 namespace mixtral {
@@ -118,27 +117,11 @@ class ChatShape : public AnswerShape {
   Json prompt_logprobs_;
 };
 
-void read_chat_logprobs(Fields& fields, AnswerPlan& plan) {
-  const bool wanted = fields.boolean("logprobs", false);
-  const auto top = fields.integer("top_logprobs", 0, kMaxLogprobs);
-  if (top.value_or(0) > 0 && !wanted)
-    fields.refuse("top_logprobs", "top_logprobs: only together with \"logprobs\": true");
-  plan.wants_logprobs = wanted;
-  if (wanted) plan.fields.request.sampling.n_logprobs = static_cast<size_t>(top.value_or(0));
-}
-
 }  // namespace
 
 ApiStatus handle_chat(ApiContext& context, Call& call) {
-  Fields fields(call.body);
-  read_model(fields, context, call);
-  const ChatInput input = read_chat_input(fields, context.options);
-  AnswerPlan plan;
-  plan.fields =
-      read_answer_fields(fields, context, call, {context.options.chat_temperature, std::nullopt});
-  read_chat_logprobs(fields, plan);
-  require_tool_form(fields, input.tools, plan.fields.request);
-  MIXTRAL_TRY(finish_fields(fields, context));
+  MIXTRAL_TRY(ChatRequest chat_request, read_chat_request(context, call));
+  auto& [input, plan] = chat_request;
   MIXTRAL_TRY(RenderedChat chat, render_chat(context, input));
   MIXTRAL_TRY(check_prompt_length(chat.ids.size(), context));
 

@@ -2,7 +2,7 @@
 #include <utility>
 
 #include "server/answer_fields.h"
-#include "server/chat_messages.h"
+#include "server/chat_request.h"
 #include "server/prompts.h"
 #include "server/shown_tokens.h"
 #include "text/utf8.h"
@@ -52,11 +52,8 @@ Json name_of(const Tokenizer& tokenizer, std::optional<int32_t> id) {
 
 // The dialogue of a request as the prompt that it becomes.
 ApiResult<RenderedChat> chat_of(const ApiContext& context, Call& call) {
-  Fields fields(call.body);
-  read_model(fields, context, call);
-  const ChatInput input = read_chat_input(fields, context.options);
-  MIXTRAL_TRY(fields.status());
-  return render_chat(context, input);
+  MIXTRAL_TRY(const ChatRequest request, read_chat_request(context, call));
+  return render_chat(context, request.input);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Faults around `mixtral serve`: model files that change under it, too little memory, clients of one byte a second.
+"""Faults around `mixtral serve`: model files that change under it, too little memory, slow clients, the end.
 
 Usage: PROGRAM [unittest arguments].
 """
@@ -7,6 +7,7 @@ Usage: PROGRAM [unittest arguments].
 import concurrent.futures
 import contextlib
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ import subprocess
 import time
 import unittest
 
-from server import MODEL, PROGRAM, WORK, Server, events
+from server import MODEL, PROGRAM, WORK, Server, events, wait_until
 
 from memory_group import MemoryGroup
 
@@ -150,6 +151,75 @@ class SlowClients(unittest.TestCase):
 
 
 class End(unittest.TestCase):
+    def begin(self, where, **fields):
+        body = json.dumps({**CHAT, **fields}).encode()
+        connection = socket.create_connection((where.host, where.port), timeout=30)
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+        connection.sendall(head + body)
+        return connection
+
+    def read_whole(self, connection):
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+        connection.close()
+        return answer
+
+    def is_draining(self, where):
+        try:
+            return where.get("/ready")[0] == 503
+        except OSError:  # a connection that had not asked yet when the others were closed
+            return False
+
+    def test_streams_finish_and_nothing_new_begins(self):
+        where = Server(context=10000)
+        # Read all the while: who does not counts as gone.
+        reader = concurrent.futures.ThreadPoolExecutor(1)
+        stream = self.begin(where, max_tokens=8000, stream=True)
+        stream.recv(1000)
+        answer = reader.submit(self.read_whole, stream)
+        where.signal()
+        self.assertTrue(wait_until(lambda: self.is_draining(where)))
+        status, headers, _ = where.request("POST", "/v1/chat/completions", CHAT)
+        self.assertEqual(status, 503)
+        self.assertIn("Retry-After", headers)
+        self.assertIn(b"data: [DONE]", answer.result())
+        reader.shutdown()
+        self.assertEqual(where.process.wait(timeout=10), 0)
+        where.close()
+
+    def test_answers_that_outlast_the_grace_are_cut_and_do_not_look_whole(self):
+        where = Server("--grace", "0.5", context=200000)
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            def ask(stream):
+                return where.request("POST", "/v1/chat/completions", {**CHAT, "max_tokens": 190000, "stream": stream})
+
+            whole, streamed = pool.submit(ask, False), pool.submit(ask, True)
+            self.assertTrue(wait_until(lambda: where.metric("mixtral_sequences_running") == 2))
+            start = time.monotonic()
+            where.signal()
+            self.assertEqual(where.process.wait(timeout=30), 1)
+            self.assertGreater(time.monotonic() - start, 0.5)
+            self.assertLess(time.monotonic() - start, 5)
+            self.assertIsInstance(whole.exception(), http.client.RemoteDisconnected)
+            self.assertIsInstance(streamed.exception(), http.client.IncompleteRead)
+        self.assertEqual(where.process.stderr.read(), "mixtral: answers did not end in 0.5 seconds\n")
+        where.close()
+
+    def test_a_second_signal_does_not_wait(self):
+        where = Server(context=100000)
+        connection = self.begin(where, max_tokens=90000)
+        time.sleep(0.2)
+        where.signal()
+        time.sleep(0.2)
+        self.assertIsNone(where.process.poll())
+        start = time.monotonic()
+        where.signal(signal.SIGINT)
+        self.assertEqual(where.process.wait(timeout=5), 1)
+        self.assertLess(time.monotonic() - start, 1.5)
+        connection.close()
+        where.close()
+
     def test_under_load_answers_come_to_their_end(self):
         server = Server()
         with concurrent.futures.ThreadPoolExecutor(16) as pool:

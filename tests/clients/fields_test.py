@@ -10,10 +10,17 @@ import socket
 import time
 import unittest
 
-from server import Server, events
+from server import WORK, Server, events
+
+import tiny_model
 
 END = 2  # the id of </s>
 HELLO = [{"role": "user", "content": "Hello"}]
+FORMS = {  # in the published description, with what they require
+    "/v1/chat/completions": ("ChatRequest", {"messages": HELLO}),
+    "/v1/completions": ("CompletionRequest", {"prompt": "Once"}),
+    "/v1/fim/completions": ("FimRequest", {"prompt": "Once"}),
+    "/v1/embeddings": ("EmbeddingRequest", {"input": "Once"})}
 
 
 def setUpModule():
@@ -37,6 +44,72 @@ def ask(path="/v1/chat/completions", where=None, **fields):
 
 def content(**fields):
     return ask(**fields)["choices"][0]["message"]["content"]
+
+
+def nulls_of(form):
+    """Every field that requests of this form may have by the published description, as null."""
+    schemas = server.get("/openapi.json")[1]["components"]["schemas"]
+    of_all = schemas["AnswerFields"]["properties"] if "allOf" in schemas[form] else {}
+    return dict.fromkeys({**of_all, **schemas[form]["properties"]})
+
+
+class Fields(unittest.TestCase):
+    def test_null_is_the_same_as_nothing(self):
+        for path, (form, required) in FORMS.items():
+            nulls = nulls_of(form)
+            self.assertIn("model", nulls)
+            for seed in "seed", "random_seed":
+                given = {**required, seed: 5}
+                answers = [server.post(path, {**before, **given}) for before in ({}, nulls)]
+                self.assertEqual([status for status, _ in answers], [200, 200], answers[1])
+                self.assertEqual(*(answer.get("choices") or answer["data"] for _, answer in answers))
+
+    def test_the_newer_name_of_a_maximum_comes_before_the_older_one(self):
+        for older, newer in ((8, 3), (3, 8)):
+            answer = ask(max_tokens=older, max_completion_tokens=newer, ignore_eos=True)
+            self.assertEqual(answer["usage"]["completion_tokens"], newer)
+
+
+class Choice(unittest.TestCase):
+    """Which tokens come."""
+
+    def ids(self, **fields):
+        [choice] = ask(logprobs=True, ignore_eos=True, **fields)["choices"]
+        return [token["token_id"] for token in choice["logprobs"]["content"]]
+
+    def top(self, **fields):
+        [choice] = ask(logprobs=True, top_logprobs=5, max_tokens=1, **fields)["choices"]
+        return choice["logprobs"]["content"][0]["top_logprobs"]
+
+    def test_a_bias_of_minus_100_forbids_a_token(self):
+        best, second = (token["token_id"] for token in self.top()[:2])
+        self.assertEqual(self.ids()[0], best)
+        without = self.ids(logit_bias={str(best): -100})
+        self.assertEqual(without[0], second)
+        self.assertNotIn(best, without)
+
+    def test_a_bias_of_100_forces_a_token(self):
+        [forced] = server.post("/tokenize", {"prompt": "Once", "add_special_tokens": False})[1]["tokens"]
+        self.assertNotIn(forced, self.ids())
+        for temperature in 0, 2:
+            self.assertEqual(self.ids(logit_bias={str(forced): 100}, temperature=temperature, seed=1), [forced] * 8)
+        self.assertEqual(self.top(logit_bias={str(forced): 100}), self.top())  # the model thinks what it thought
+
+    def test_a_bias_is_for_a_token_that_there_is(self):
+        last = len(tiny_model.vocabulary()) - 1
+        ask(logit_bias={str(last): 1, "0": -100})
+        no_ids = [{name: 1} for name in (str(last + 1), "-1", "Hello", "5 ", "1.5", "")]
+        no_biases = [{"5": value} for value in (101, -101, "1", True, None)]
+        for bias in [*no_ids, *no_biases, [5]]:
+            with self.subTest(bias):
+                status, body = server.post("/v1/chat/completions", {"messages": HELLO, "logit_bias": bias})
+                self.assertEqual((status, body["param"]), (400, "logit_bias"))
+
+    def test_a_top_k_of_0_or_minus_1_is_off(self):
+        warm = {"temperature": 2, "seed": 3}
+        self.assertEqual({content(**warm, top_k=k) for k in (0, -1)}, {content(**warm)})
+        self.assertEqual(content(**warm, top_k=1), content())
+        self.assertNotEqual(content(**warm), content())
 
 
 class Ends(unittest.TestCase):
@@ -101,6 +174,17 @@ class Prompts(unittest.TestCase):
             self.assertEqual(status, 400, messages)
             self.assertTrue(body["param"].startswith("messages"), body)
 
+    def test_images_and_other_parts_that_are_no_text_are_refused(self):
+        image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+        for part in (image, {**image, "image_url": "http://127.0.0.1/x.png"}, {**image, "text": "Hello"},
+                     {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}},
+                     {"type": "document_url", "document_url": "http://127.0.0.1/x.pdf"}):
+            with self.subTest(part):
+                messages = HELLO + [{"role": "user", "content": [{"type": "text", "text": "Hello"}, part]}]
+                status, body = server.post("/v1/chat/completions", {"messages": messages})
+                self.assertEqual((status, body["param"]), (400, "messages[1].content"))
+                self.assertIn(f"content[1]: a part of type {part['type']}", body["message"])
+
     def test_one_seed_under_two_names(self):
         warm = {"temperature": 1, "max_tokens": 12}
         self.assertEqual(content(**warm, seed=7), content(**warm, random_seed=7))
@@ -130,7 +214,121 @@ class Tenants(unittest.TestCase):
             self.assertTrue(all(self.cached(locked, key, cache_salt="s") > 50 for key in keys))
 
 
+class Keys(unittest.TestCase):
+    def test_without_a_key_only_health_and_the_page_answer(self):
+        with Server("--api-key", "secret") as locked:
+            for method in ("GET", "POST", "PUT", "DELETE"):
+                for path in ("/v1/models", "/v1/models/tiny", "/v1/chat/completions", "/v1/completions",
+                             "/v1/fim/completions", "/v1/embeddings", "/v1/routing/x", "/tokenize", "/detokenize",
+                             "/tokenizer_info", "/apply-template", "/metrics", "/version", "/nothing"):
+                    body = "{}" if method == "POST" else None
+                    self.assertEqual(locked.request(method, path, body)[0], 401, (method, path))
+            for path in ("/health", "/ready", "/"):
+                self.assertEqual(locked.request("GET", path)[0], 200, path)
+            self.assertEqual(locked.request("GET", "/health?deep=1")[0], 401)
+            self.assertEqual(locked.request("GET", "/health?deep=1", headers={"x-api-key": "secret"})[0], 200)
+            self.assertEqual(locked.request("GET", "/v1/models", headers={"x-api-key": "secret"})[0], 200)
+
+    def status(self, where, key, path="/v1/models"):
+        """The same for both headers."""
+        headers = {"Authorization": f"Bearer {key}"}, {"x-api-key": key}
+        [status] = {where.request("GET", path, headers=one)[0] for one in headers}
+        return status
+
+    def test_a_file_has_a_key_on_each_line(self):
+        file = WORK / "keys.txt"
+        file.write_text("# Who may ask:\n\nfirst\n  second key \r\n\t\n#third\nlast")
+        with Server("--api-key-file", str(file), "--api-key", "given") as locked:
+            for key in ("first", "second key", "last", "given"):
+                self.assertEqual(self.status(locked, key), 200, key)
+            for key in ("", "#third", "third", "# Who may ask:", "second", "firs", "first2", "First", "last\tgiven"):
+                self.assertEqual(self.status(locked, key), 401, key)
+            self.assertEqual(locked.request("GET", "/v1/models")[1]["WWW-Authenticate"], "Bearer")
+
+    def test_a_file_without_keys_is_no_reason_to_let_everybody_in(self):
+        file = WORK / "no_keys.txt"
+        file.write_text("# nobody\n\n")
+        for path, why in ((file, "no keys"), (WORK / "missing.txt", "missing.txt")):
+            with self.assertRaisesRegex(RuntimeError, f"ended with 2: mixtral: .*{why}"):
+                Server("--api-key-file", str(path))
+
+    def test_an_empty_key_is_nobodys(self):
+        with self.assertRaisesRegex(RuntimeError, "ended with 2: mixtral: --api-key: a key is empty"):
+            Server("--api-key", "good", "--api-key", "")
+
+    def test_a_key_in_the_environment(self):
+        with Server(MIXTRAL_API_KEY="secret") as locked:
+            self.assertEqual([self.status(locked, key) for key in ("secret", "other")], [200, 401])
+        with Server("--api-key", "other", MIXTRAL_API_KEY="secret") as locked:
+            self.assertEqual([self.status(locked, key) for key in ("secret", "other")], [401, 200])
+
+    def test_open_metrics_open_nothing_else(self):
+        with Server("--api-key", "secret", "--open-metrics") as locked:
+            self.assertEqual(locked.request("GET", "/metrics")[0], 200)
+            for path in ("/metrics/x", "/version", "/v1/models"):
+                self.assertEqual(locked.request("GET", path)[0], 401, path)
+            self.assertEqual(locked.request("POST", "/metrics", "{}")[0], 401)
+
+    def test_a_browser_asks_what_it_may_send_without_a_key(self):
+        with Server("--api-key", "secret") as locked:
+            origin = "http://localhost:3000"
+            status, headers, _ = locked.request("OPTIONS", "/v1/chat/completions", headers={"Origin": origin})
+            self.assertEqual((status, headers["Access-Control-Allow-Origin"]), (204, origin))
+            self.assertIn("Authorization", headers["Access-Control-Allow-Headers"])
+            self.assertIn("POST", headers["Access-Control-Allow-Methods"])
+
+
 class Options(unittest.TestCase):
+    def test_strict_refuses_what_it_does_not_know_by_name(self):
+        others = {"/tokenize": {"prompt": "x"}, "/detokenize": {"tokens": [5]}}
+        wrong = {"tmeperature": 1}
+        with Server("--strict") as strict:
+            for path, body in {**others, **{path: body for path, (_, body) in FORMS.items()}}.items():
+                self.assertEqual(strict.post(path, body)[0], 200, path)
+                status, answer = strict.post(path, {**body, **wrong})
+                self.assertEqual((status, answer["param"]), (400, "tmeperature"), path)
+                self.assertEqual(server.post(path, {**body, **wrong})[0], 200, path)
+
+    def test_strict_counts_the_tokens_of_what_it_would_answer_and_of_nothing_else(self):
+        with Server("--strict") as strict:
+            for path in "/v1/chat/completions/input_tokens", "/apply-template":
+                body = {"messages": HELLO, "temperature": 0.5, "max_tokens": 3, "stream": True}
+                self.assertEqual(strict.post(path, body)[0], 200, path)
+                self.assertEqual(strict.post(path, {**body, "tmeperature": 1})[1]["param"], "tmeperature")
+
+    def test_strict_knows_every_field_of_the_description(self):
+        with Server("--strict") as strict:
+            for path, (form, required) in FORMS.items():
+                status, answer = strict.post(path, {**nulls_of(form), **required})
+                self.assertEqual(status, 200, answer)
+
+    def test_strict_takes_two_maximums_that_are_one(self):
+        with Server("--strict") as strict:
+            body = {"messages": HELLO, "max_tokens": 3, "max_completion_tokens": 4}
+            status, answer = strict.post("/v1/chat/completions", body)
+            self.assertEqual((status, answer["param"]), (400, "max_completion_tokens"))
+            same = ask(where=strict, max_tokens=3, max_completion_tokens=3, ignore_eos=True)
+            self.assertEqual(same["usage"]["completion_tokens"], 3)
+
+    def test_no_page(self):
+        pages = "/", "/main.js", "/page.css"
+        with Server("--no-page") as bare:
+            self.assertEqual([bare.request("GET", path)[0] for path in pages], [404] * 3)
+            self.assertEqual(bare.get("/v1/models")[0], 200)
+        self.assertEqual([server.request("GET", path)[0] for path in pages], [200] * 3)
+
+    def test_whose_pages_may_use_the_server(self):
+        def allowed(where, origin):
+            return where.request("GET", "/v1/models", headers={"Origin": origin})[1].get("Access-Control-Allow-Origin")
+
+        local, friend, other = "http://localhost:3000", "http://friend.example", "http://other.example"
+        self.assertEqual([allowed(server, origin) for origin in (local, friend)], [local, None])
+        with Server("--cors", friend, "--cors", "http://second.example") as some:
+            self.assertEqual([allowed(some, origin) for origin in (local, friend, other)], [None, friend, None])
+            self.assertEqual(allowed(some, "http://second.example"), "http://second.example")
+        with Server("--cors", "*") as anyone:
+            self.assertEqual(allowed(anyone, other), other)
+
     def test_paths_pages_names_and_sizes(self):
         with Server("--path-prefix", "/llm", "--cors", "http://friend.example", "--accept-any-model", "--max-body", "1", "--temperature", "0") as other:
             self.assertEqual(other.get("/llm/v1/models")[0], 200)

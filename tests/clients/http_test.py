@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
-"""`mixtral serve` as sockets and curl see it: the protocol by hand, bad input, faults of clients, the end.
+"""`mixtral serve` as sockets and curl see it: the protocol by hand, bad input, faults of clients.
 
 Usage: PROGRAM [unittest arguments].
 """
 
 import concurrent.futures
 import json
-import signal
 import socket
 import ssl
 import subprocess
@@ -14,9 +13,13 @@ import time
 import unittest
 
 from scores import log_probabilities
-from server import WORK, Server, events
+from server import WORK, Server, events, wait_until
 
 HELLO = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}
+POSTS = {"/chat/completions": HELLO, "/completions": {"prompt": "x"},
+         "/fim/completions": {"prompt": "x", "max_tokens": 4}, "/chat/completions/input_tokens": HELLO,
+         "/apply-template": HELLO, "/embeddings": {"input": "x"}, "/tokenize": {"prompt": "x"},
+         "/detokenize": {"tokens": [5]}}
 
 
 def setUpModule():
@@ -37,15 +40,6 @@ def exchange(data, where=None, timeout=10):
         while part := connection.recv(65536):
             answer += part
         return answer
-
-
-def wait_until(condition, seconds=5):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return False
 
 
 class Protocol(unittest.TestCase):
@@ -125,6 +119,29 @@ class Protocol(unittest.TestCase):
         for path in ("/health", "/healthz", "/v1/health", "/ready", "/version", "/tokenizer_info"):
             self.assertEqual(server.get(path)[0], 200, path)
 
+    def test_every_path_answers_without_v1_and_with_a_slash_at_the_end(self):
+        routed = server.post("/v1/chat/completions", {**HELLO, "routing": True})[1]["id"]
+        paths = {path.removeprefix("/v1"): methods for path, methods in server.get("/openapi.json")[1]["paths"].items()}
+        self.assertEqual({path for path in paths if "post" in paths[path]}, set(POSTS))
+        for path in paths:
+            method, body = ("POST", POSTS[path]) if path in POSTS else ("GET", None)
+            path = path.replace("{id}", routed if "routing" in path else "tiny")
+            for variant in path, path + "/", "/v1" + path, "/v1" + path + "/":
+                with self.subTest(variant):
+                    self.assertEqual(server.request(method, variant, body)[0], 200)
+            self.assertEqual(server.request(method, path + "//", body)[0], 404, path)
+
+    def test_a_head_has_the_length_of_the_body_that_it_lacks(self):
+        paths = "/", "/openapi.json", "/v1/models", "/models/tiny", "/health", "/ready", "/version", "/tokenizer_info"
+        for path in paths:
+            with self.subTest(path):
+                _, _, body = server.request("GET", path)
+                answer = exchange(b"HEAD %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % path.encode())
+                head, _, rest = answer.partition(b"\r\n\r\n")
+                self.assertTrue(head.startswith(b"HTTP/1.1 200 "), head)
+                self.assertIn(b"\r\nContent-Length: %d\r\n" % len(body), head + b"\r\n")
+                self.assertEqual(rest, b"")
+
     def test_a_deep_health_check_makes_a_token(self):
         before = server.metric("mixtral_generated_tokens_total")
         self.assertEqual(server.get("/health?deep=0")[0], 200)
@@ -135,6 +152,15 @@ class Protocol(unittest.TestCase):
 
 
 class Answers(unittest.TestCase):
+    def test_nothing_on_the_way_may_keep_a_stream_back(self):
+        for path in ("/v1/chat/completions", "/v1/completions", "/v1/fim/completions"):
+            body = {**POSTS[path.removeprefix("/v1")], "stream": True}
+            status, headers, data = server.request("POST", path, body, headers={"Accept-Encoding": "gzip, deflate"})
+            self.assertEqual((status, headers["Content-Type"].split(";")[0]), (200, "text/event-stream"), path)
+            self.assertEqual((headers["Cache-Control"], headers["X-Accel-Buffering"]), ("no-cache", "no"), path)
+            self.assertNotIn("Content-Encoding", headers)
+            self.assertTrue(events(data))
+
     def test_streams_with_an_own_event_for_usage_say_null_before(self):
         options = {**HELLO, "ignore_eos": True, "stream": True, "stream_options": {"include_usage": True}}
         _, headers, data = server.request("POST", "/v1/chat/completions", options)
@@ -257,10 +283,6 @@ class BadInput(unittest.TestCase):
                 with self.subTest(name=name, value=value):
                     self.assertEqual(self.status_of(**{name: value}), (400, name))
 
-    def test_null_is_absent(self):
-        names = ("temperature", "top_p", "n", "stop", "logit_bias", "stream", "stream_options", "logprobs", "tools", "tool_choice", "response_format", "seed", "user")
-        self.assertEqual(server.post("/v1/chat/completions", {**HELLO, **dict.fromkeys(names)})[0], 200)
-
     def test_whole_numbers_may_have_a_point(self):
         self.assertEqual(server.post("/v1/chat/completions", {**HELLO, "max_tokens": 2.0})[1]["usage"]["completion_tokens"], 2)
         self.assertEqual(self.status_of(max_tokens=2.5), (400, "max_tokens"))
@@ -375,21 +397,20 @@ class Overload(unittest.TestCase):
             self.assertTrue(wait_until(lambda: shared.post("/v1/chat/completions", HELLO, headers={"x-api-key": "a"})[0] == 200))
 
 
-class Keys(unittest.TestCase):
-    def test_without_a_key_only_health_and_the_page_answer(self):
-        with Server("--api-key", "secret") as locked:
-            for method in ("GET", "POST", "PUT", "DELETE"):
-                for path in ("/v1/models", "/v1/models/tiny", "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/fim/completions",
-                             "/tokenize", "/detokenize", "/tokenizer_info", "/apply-template", "/metrics", "/version", "/v1/routing/x", "/nothing"):
-                    self.assertEqual(locked.request(method, path, "{}" if method == "POST" else None)[0], 401, (method, path))
-            for path in ("/health", "/ready", "/"):
-                self.assertEqual(locked.request("GET", path)[0], 200, path)
-            self.assertEqual(locked.request("GET", "/health?deep=1")[0], 401)
-            self.assertEqual(locked.request("GET", "/health?deep=1", headers={"x-api-key": "secret"})[0], 200)
-            self.assertEqual(locked.request("GET", "/v1/models", headers={"x-api-key": "secret"})[0], 200)
-
-
 class Addresses(unittest.TestCase):
+    def test_a_name_is_every_address_that_it_stands_for(self):
+        with Server("--host", "localhost") as named:
+            known = {info[4][0] for info in socket.getaddrinfo("localhost", named.port, type=socket.SOCK_STREAM)}
+            self.assertIn("127.0.0.1", known)
+            for address in known:
+                family = socket.AF_INET6 if ":" in address else socket.AF_INET
+                with socket.socket(family) as probe:
+                    try:
+                        probe.bind((address, 0))
+                    except OSError:  # a name for what this machine does not have
+                        continue
+                socket.create_connection((address, named.port), timeout=5).close()
+
     def test_several_at_once(self):
         path = str(WORK / "socket")
         with Server("--host", "127.0.0.1", "--host", "127.0.0.2", "--unix", path) as many:
@@ -418,59 +439,6 @@ class Addresses(unittest.TestCase):
                     while part := connection.recv(65536):
                         answer += part
             self.assertIn(b"data: [DONE]", answer)
-
-
-class End(unittest.TestCase):
-    def stream(self, where):
-        body = json.dumps({**HELLO, "max_tokens": 8000, "ignore_eos": True, "stream": True}).encode()
-        connection = socket.create_connection((where.host, where.port), timeout=30)
-        connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-        connection.recv(1000)
-        return connection
-
-    def read_whole(self, connection):
-        answer = b""
-        while part := connection.recv(65536):
-            answer += part
-        connection.close()
-        return answer
-
-    def is_draining(self, where):
-        try:
-            return where.get("/ready")[0] == 503
-        except OSError:  # a connection that had not asked yet when the others were closed
-            return False
-
-    def test_streams_finish_and_nothing_new_begins(self):
-        where = Server(context=10000)
-        # Read all the while: who does not counts as gone.
-        reader = concurrent.futures.ThreadPoolExecutor(1)
-        answer = reader.submit(self.read_whole, self.stream(where))
-        where.signal()
-        self.assertTrue(wait_until(lambda: self.is_draining(where)))
-        status, headers, _ = where.request("POST", "/v1/chat/completions", HELLO)
-        self.assertEqual(status, 503)
-        self.assertIn("Retry-After", headers)
-        self.assertIn(b"data: [DONE]", answer.result())
-        reader.shutdown()
-        self.assertEqual(where.process.wait(timeout=10), 0)
-        where.close()
-
-    def test_a_second_signal_does_not_wait(self):
-        where = Server(context=100000)
-        body = json.dumps({**HELLO, "max_tokens": 90000, "ignore_eos": True}).encode()
-        connection = socket.create_connection((where.host, where.port))
-        connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-        time.sleep(0.2)
-        where.signal()
-        time.sleep(0.2)
-        self.assertIsNone(where.process.poll())
-        start = time.monotonic()
-        where.signal(signal.SIGINT)
-        where.process.wait(timeout=5)
-        self.assertLess(time.monotonic() - start, 1.5)
-        connection.close()
-        where.close()
 
 
 if __name__ == "__main__":

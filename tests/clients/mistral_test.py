@@ -95,6 +95,18 @@ class Others(unittest.TestCase):
         with self.assertRaises(SDKError):
             client.fim.complete(model="tiny", prompt="Once upon", suffix="x", max_tokens=4)
 
+    def test_a_stream_of_fill_in_the_middle_is_the_whole_answer(self):
+        options = dict(model="tiny", prompt="Once upon", max_tokens=12, temperature=0)
+        text, usage, reason = "", None, None
+        with client.fim.stream(**options) as stream:
+            for event in stream:
+                text += event.data.choices[0].delta.content
+                usage = event.data.usage or usage
+                reason = event.data.choices[0].finish_reason or reason
+        whole = client.fim.complete(**options)
+        self.assertEqual((text, reason), (whole.choices[0].message.content, whole.choices[0].finish_reason))
+        self.assertEqual(usage.completion_tokens, whole.usage.completion_tokens)
+
 
 if __name__ == "__main__":
     unittest.main()

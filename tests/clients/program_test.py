@@ -96,6 +96,11 @@ class LoadTest(unittest.TestCase):
         self.assertRegex(result.stdout, r"200 +2\n400 +1\n")
 
 
+class Version(unittest.TestCase):
+    def test_server_and_program_say_the_same(self):
+        self.assertEqual(run("--version").stdout, f"mixtral {server.get('/version')[1]['version']}\n")
+
+
 class Description(unittest.TestCase):
     def test_the_openapi_document_names_what_there_is(self):
         status, document = server.get("/openapi.json")

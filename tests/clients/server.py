@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(SOURCE / "tests/apps"))
@@ -29,11 +30,12 @@ atexit.register(shutil.rmtree, WORK, ignore_errors=True)
 class Server:
     """Runs until close(), or the end of a with statement."""
 
-    def __init__(self, *arguments, model=MODEL, context=2048, port=0, preexec_fn=None):
+    def __init__(self, *arguments, model=MODEL, context=2048, port=0, preexec_fn=None, **environment):
         self.process = subprocess.Popen(
             [PROGRAM, "serve", "-m", model, "--port", str(port), "--context", str(context), "--chat-template", "mistral", "-q",
              *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=preexec_fn)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=preexec_fn,
+            env={**os.environ, **environment})
         line = self.process.stdout.readline()
         found = re.search(r"at (https?)://(127\.0\.0\.1):(\d+)", line)
         if not found:
@@ -96,3 +98,12 @@ def events(data):
     lines = [line[6:] for line in data.decode().split("\n") if line.startswith("data: ")]
     assert lines and lines[-1] == "[DONE]", lines[-1:]
     return [json.loads(line) for line in lines[:-1]]
+
+
+def wait_until(condition, seconds=5):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
