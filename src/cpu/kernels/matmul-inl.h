@@ -16,6 +16,13 @@
 // How far ahead memory is asked for, at each of the places where bodies are read. Into which cache
 // is a matter of the instruction set: of what was measured, L1 was best with AVX-512, L2 with AVX2.
 constexpr size_t kPrefetchBytes = 2560;
+// Memory is asked for by shares of a block, 9 lines at most, since a core has only so many requests
+// under way; smaller ones cost more than they give.
+template <class Q>
+constexpr size_t kShareCols = Q::kBlockCols == 32 ||
+                                      Q::kLayout.body_bytes() * 64 / Q::kBlockCols > 9 * 64
+                                  ? 32
+                                  : 64;
 
 // The columns of a panel that one chunk of activations meets.
 template <class Q>
@@ -49,15 +56,15 @@ struct PanelChunk {
     return load_f16(heads + block * kHead + 32 * which);
   }
 
-  // Asks for one group's share of a body and heads, as far ahead: a few lines at a time, since a
-  // core has only so many requests under way. After a panel's last comes the next panel's first.
-  [[gnu::always_inline]] inline void prefetch_group(size_t block, size_t group) const {
-    constexpr size_t kShare = kBody / (Q::kBlockCols / Q::kGroupCols);
-    size_t ahead = block * kBody + group * kShare + kPrefetchBytes;
+  // Asks for one share of a body and heads, as far ahead. After a panel's last comes the next
+  // panel's first.
+  [[gnu::always_inline]] inline void prefetch_share(size_t block, size_t share) const {
+    constexpr size_t kShare = kBody / (Q::kBlockCols / kShareCols<Q>);
+    size_t ahead = block * kBody + share * kShare + kPrefetchBytes;
     if (ahead >= n_left * kBody) ahead += to_next_body;
 #pragma GCC unroll 16
     for (size_t line = 0; line < kShare; line += 64) prefetch(body + ahead + line);
-    if (group != 0) return;
+    if (share != 0) return;
     size_t heads_ahead = block * kHead + kPrefetchBytes / 8;
     if (heads_ahead >= n_left * kHead) heads_ahead += to_next_heads;
     prefetch(heads + heads_ahead);
@@ -96,8 +103,8 @@ struct UnpackedChunk {
   }
 
   // Only while the chunk meets its first rows: memory arrives while they are multiplied.
-  [[gnu::always_inline]] inline void prefetch_group(size_t block, size_t group) const {
-    if (packed != nullptr) packed->prefetch_group(block, group);
+  [[gnu::always_inline]] inline void prefetch_share(size_t block, size_t share) const {
+    if (packed != nullptr) packed->prefetch_share(block, share);
   }
 
   const UnpackedStore* store;
@@ -172,17 +179,22 @@ template <class Q>
 }
 
 // Chunks C and up (16 columns each) of one group: totals[m] += scale * isum of every sub-block.
-template <class Q, int C, int M, class Weights, class Chunk>
-[[gnu::always_inline]] inline void add_columns(const Weights& weights, size_t block, size_t group,
-                                               const Chunk* x, SubSum (&sums)[M],
-                                               I32x16 (&totals)[M]) {
+// Memory is asked for at all panels in turn, whichever is multiplied.
+template <class Q, int C, int M, int P, class Weights, class Chunk>
+[[gnu::always_inline]] inline void add_columns(const Weights (&weights)[P], size_t panel,
+                                               size_t block, size_t group, const Chunk* x,
+                                               SubSum (&sums)[M], I32x16 (&totals)[M]) {
+  if constexpr (C * 16 % kShareCols<Q> == 0) {
+    const size_t turn = (panel * Q::kBlockCols + group * Q::kGroupCols + C * 16) / kShareCols<Q>;
+    weights[turn % P].prefetch_share(block, turn / P);
+  }
   const size_t col = block * Q::kBlockCols + group * Q::kGroupCols + 16 * C;
   if constexpr (C * 16 % kSumColsOf<Q> == 0) {
 #pragma GCC unroll 16
     for (int m = 0; m < M; ++m) sums[m] = start_sum_at<Q>(x[m], col);
   }
   U8x64 w[4];
-  weights.template codes<C>(block, group, w);
+  weights[panel].template codes<C>(block, group, w);
 #pragma GCC unroll 4
   for (size_t u = 0; u < 4; ++u) {
 #pragma GCC unroll 16
@@ -190,7 +202,7 @@ template <class Q, int C, int M, class Weights, class Chunk>
   }
   if constexpr ((C + 1) * 16 % kSumColsOf<Q> == 0) {
     if constexpr (Q::kHasScales) {
-      const Scale scale = weights.scale(col / Q::kSubCols);
+      const Scale scale = weights[panel].scale(col / Q::kSubCols);
 #pragma GCC unroll 16
       for (int m = 0; m < M; ++m) totals[m] = add_scaled<Q::kBits>(totals[m], sums[m], scale);
     } else {
@@ -199,23 +211,18 @@ template <class Q, int C, int M, class Weights, class Chunk>
     }
   }
   if constexpr ((C + 1) * 16 < Q::kGroupCols)
-    add_columns<Q, C + 1>(weights, block, group, x, sums, totals);
+    add_columns<Q, C + 1>(weights, panel, block, group, x, sums, totals);
 }
 
-// totals[m] = the integers of one block of weights[panel] · x[m]. Memory is asked for at all panels
-// in turn, whichever is multiplied.
+// totals[m] = the integers of one block of weights[panel] · x[m].
 template <class Q, int M, int P, class Weights, class Chunk>
 [[gnu::always_inline]] inline void sum_block(const Weights (&weights)[P], size_t panel,
                                              size_t block, const Chunk* x, I32x16 (&totals)[M]) {
-  constexpr size_t kGroups = Q::kBlockCols / Q::kGroupCols;
   SubSum sums[M];
 #pragma GCC unroll 16
   for (int m = 0; m < M; ++m) totals[m] = set1_i32(0);
-  for (size_t group = 0; group < kGroups; ++group) {
-    const size_t step = panel * kGroups + group;
-    weights[step % P].prefetch_group(block, step / P);
-    add_columns<Q, 0>(weights[panel], block, group, x, sums, totals);
-  }
+  for (size_t group = 0; group < Q::kBlockCols / Q::kGroupCols; ++group)
+    add_columns<Q, 0>(weights, panel, block, group, x, sums, totals);
 }
 
 // The sums of activations that the mins of Q multiply.

@@ -87,8 +87,8 @@ template <class Q, int P>
 void make_operands(const PanelChunk<Q>& chunk, size_t panel, TileStore<Q, P>& out) {
   unpack_all_codes<Q>(chunk, [&](size_t unit, const U8x64(&w)[4]) {
     const size_t col = 4 * unit;
-    if (col % Q::kGroupCols == 0)
-      chunk.prefetch_group(col / Q::kBlockCols, col % Q::kBlockCols / Q::kGroupCols);
+    if (col % kShareCols<Q> == 0)
+      chunk.prefetch_share(col / Q::kBlockCols, col % Q::kBlockCols / kShareCols<Q>);
     auto& first = out.operands[panel];
     if constexpr (Q::kHasScales) {
       const __m512i scale =
