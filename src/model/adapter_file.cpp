@@ -1,11 +1,11 @@
 #include "model/adapter_file.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <limits>
-#include <unordered_set>
 #include <utility>
 
 #include "io/folder.h"
@@ -87,15 +87,19 @@ Status check_peft_kind(const std::string& file, const Json& json) {
     return fail(ErrorCode::kUnsupported, "{}: peft_type is {}, expected \"LORA\"", file,
                 type == nullptr ? "missing" : type->dump());
   }
-  for (const char* key : {"rank_pattern", "alpha_pattern", "layer_replication", "use_qalora",
-                          "use_bdlora", "alora_invocation_tokens", "arrow_config", "kasa_config"}) {
+  for (const char* key :
+       {"rank_pattern", "alpha_pattern", "layer_replication", "use_qalora", "use_bdlora",
+        "alora_invocation_tokens", "arrow_config", "kasa_config", "monteclora_config"}) {
     const Json* value = member(json, key);
     if (value == nullptr || value->empty() || *value == false) continue;
     return fail(ErrorCode::kUnsupported, "{}: {} is {}, expected none", file, key, value->dump());
   }
   // These take something away from the weights at first.
   const Json* start = member(json, "init_lora_weights");
-  const std::string name = start != nullptr && start->is_string() ? start->get<std::string>() : "";
+  std::string name = start != nullptr && start->is_string() ? start->get<std::string>() : "";
+  for (char& c : name) {  // any case, as to peft
+    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
   for (const char* other : {"pissa", "olora", "corda", "loftq", "lora_ga"}) {
     if (!name.starts_with(other)) continue;
     return fail(
@@ -219,14 +223,14 @@ Status AdapterFile::read_settings(const std::string& file, bool is_peft) {
 Status AdapterFile::find_changes(bool is_peft) {
   std::vector<WeightId> ids = all_weights(config_);
   if (config_.tied_embeddings) ids.push_back({Role::kOutput});
-  size_t n_used = 0;
+  UsedTensors used;
   for (const WeightId id : ids) {
-    if (may_change(id.role)) MIXTRAL_TRY(find_change(id, is_peft, n_used));
+    if (may_change(id.role)) MIXTRAL_TRY(find_change(id, is_peft, used));
   }
-  return check_all_used(n_used);
+  return check_all_used(used);
 }
 
-Status AdapterFile::find_change(WeightId id, bool is_peft, size_t& n_used) {
+Status AdapterFile::find_change(WeightId id, bool is_peft, UsedTensors& used) {
   const auto kind = is_peft ? CheckpointKind::kHuggingFace : CheckpointKind::kMistral;
   const auto wanted =
       is_expert(id.role) && config_.has_router() ? TensorLayout::kPerExpert : TensorLayout::kWhole;
@@ -238,6 +242,12 @@ Status AdapterFile::find_change(WeightId id, bool is_peft, size_t& n_used) {
     if (name.layout != wanted) continue;
     for (size_t m = 0; m < shape.n_matrices; ++m) {
       const std::string module = module_name(name, is_peft, id.layer, m);
+      // peft saves the output's own weights beside what changes them, unless it is told not to.
+      const TensorEntry* own = tensors_.find(module + ".base_layer.weight");
+      if (own != nullptr && id.role == Role::kOutput) {
+        MIXTRAL_TRY(check_shape(*own, shape.rows, shape.cols));
+        used.insert(own);
+      }
       const std::string a = module + ".lora_A.weight", b = module + ".lora_B.weight";
       const AdapterChange::Matrices found = {tensors_.find(a), tensors_.find(b)};
       if (found.a == nullptr && found.b == nullptr) continue;
@@ -247,7 +257,7 @@ Status AdapterFile::find_change(WeightId id, bool is_peft, size_t& n_used) {
       }
       MIXTRAL_TRY(check_shapes(found, shape));
       change.matrices[m] = found;
-      n_used += 2;
+      used.insert({found.a, found.b});
       any = true;
     }
   }
@@ -255,35 +265,34 @@ Status AdapterFile::find_change(WeightId id, bool is_peft, size_t& n_used) {
   return {};
 }
 
+Status AdapterFile::check_shape(const TensorEntry& entry, uint64_t rows, uint64_t cols) const {
+  if (entry.shape == std::vector<uint64_t>{rows, cols}) return {};
+  return fail(ErrorCode::kBadInput, "{}: tensor {}: found shape {}, expected [{}, {}]", path_,
+              entry.name, entry.shape_text(), rows, cols);
+}
+
 Status AdapterFile::check_shapes(const AdapterChange::Matrices& matrices,
                                  const MatrixShape& shape) {
   if (stored_rank_ == 0 && matrices.a->shape.size() == 2) {
     stored_rank_ = std::clamp<size_t>(matrices.a->shape[0], 1, kMaxRank);
   }
-  const auto check = [&](const TensorEntry& entry, uint64_t rows, uint64_t cols) -> Status {
-    if (entry.shape == std::vector<uint64_t>{rows, cols}) return {};
-    return fail(ErrorCode::kBadInput, "{}: tensor {}: found shape {}, expected [{}, {}]", path_,
-                entry.name, entry.shape_text(), rows, cols);
-  };
-  MIXTRAL_TRY(check(*matrices.a, stored_rank_, shape.cols));
-  return check(*matrices.b, shape.rows, stored_rank_);
+  MIXTRAL_TRY(check_shape(*matrices.a, stored_rank_, shape.cols));
+  return check_shape(*matrices.b, shape.rows, stored_rank_);
 }
 
 // What is not applied must not be left out silently.
-Status AdapterFile::check_all_used(size_t n_used) const {
-  if (tensors_.size() == 0) return fail(ErrorCode::kBadInput, "{}: no tensors", path_);
-  if (n_used == tensors_.size()) return {};
-  std::unordered_set<const TensorEntry*> used;
-  for (const AdapterChange& change : changes_) {
-    for (const auto& matrices : change.matrices) used.insert({matrices.a, matrices.b});
+Status AdapterFile::check_all_used(const UsedTensors& used) const {
+  if (changes_.empty() && tensors_.size() == used.size()) {
+    return fail(ErrorCode::kBadInput, "{}: no tensors that change anything", path_);
   }
-  const auto& entries = tensors_.entries();
-  const auto unused = std::find_if(entries.begin(), entries.end(),
-                                   [&](const auto& entry) { return !used.contains(entry.get()); });
-  return fail(ErrorCode::kUnsupported,
-              "{}: tensor {} changes nothing that this model has and an adapter may change: "
-              "attention, experts and output (layers: {}, experts: {})",
-              path_, (*unused)->name, config_.n_layers, config_.n_experts);
+  for (const auto& entry : tensors_.entries()) {
+    if (used.contains(entry.get())) continue;
+    return fail(ErrorCode::kUnsupported,
+                "{}: tensor {} changes nothing that this model has and an adapter may change: "
+                "attention, experts and output (layers: {}, experts: {})",
+                path_, entry->name, config_.n_layers, config_.n_experts);
+  }
+  return {};
 }
 
 std::unique_ptr<WeightSource> AdapterFile::source_a(const AdapterChange& change) const {

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "core/result.h"
@@ -44,9 +45,11 @@ class AdapterFile {
   AdapterFile() = default;
   Status read_settings(const std::string& file, bool is_peft);
   Status find_changes(bool is_peft);
-  Status find_change(WeightId id, bool is_peft, size_t& n_used);
+  using UsedTensors = std::unordered_set<const TensorEntry*>;
+  Status find_change(WeightId id, bool is_peft, UsedTensors& used);
+  Status check_shape(const TensorEntry& entry, uint64_t rows, uint64_t cols) const;
   Status check_shapes(const AdapterChange::Matrices& matrices, const MatrixShape& shape);
-  Status check_all_used(size_t n_used) const;
+  Status check_all_used(const UsedTensors& used) const;
 
   std::string path_;
   ModelConfig config_;

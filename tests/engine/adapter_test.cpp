@@ -256,6 +256,16 @@ TEST_F(BadAdapter, UnknownTensorIsNamed) {
   EXPECT_SAYS(refusal(), router, "experts");
 }
 
+// As peft saves an adapter of the output, unless it is told not to.
+TEST_F(BadAdapter, TheOutputsOwnWeightsMayStandBesideItsChange) {
+  const std::string own = "base_model.model.lm_head.base_layer.weight";
+  const size_t rows = config_.vocab_size, cols = config_.dim;
+  tensors_[own] = {{rows, cols}, std::vector<float>(rows * cols)};
+  EXPECT_EQ(refusal(), "");
+  tensors_[own] = {{rows + 1, cols}, std::vector<float>((rows + 1) * cols)};
+  EXPECT_SAYS(refusal(), own, fmt::format("expected [{}, {}]", rows, cols));
+}
+
 TEST_F(BadAdapter, LayerBeyondTheModelIsNamed) {
   auto node = tensors_.extract(std::string(kQuery) + "A.weight");
   node.key() = "base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight";
@@ -286,8 +296,10 @@ TEST_F(BadAdapter, SettingsThatTensorsDoNotShowAreRefused) {
   settings_["alpha_pattern"] = {{"q_proj", 4}};
   EXPECT_SAYS(refusal(), "alpha_pattern");
   settings_ = adapter_.peft_config();
-  settings_["init_lora_weights"] = "pissa_niter_4";
-  EXPECT_SAYS(refusal(), "init_lora_weights");
+  for (const char* name : {"pissa_niter_4", "OLoRA"}) {
+    settings_["init_lora_weights"] = name;
+    EXPECT_SAYS(refusal(), "init_lora_weights", name);
+  }
   settings_ = adapter_.peft_config();
   settings_["peft_type"] = "IA3";
   EXPECT_SAYS(refusal(), "IA3", "LORA");

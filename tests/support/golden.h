@@ -9,8 +9,9 @@
 
 namespace mixtral::testing {
 
-/// The path of "models/NAME/…", "gguf/…", "tokenizer/…" or "smollm2/…", or nothing if neither place
-/// has it. The places: $MIXTRAL_GOLDEN_DIR, tests/golden/data, ../shared/golden.
+/// The path of "models/NAME/…", "adapters/NAME/…", "gguf/…", "tokenizer/…" or "smollm2/…", or
+/// nothing if no place has it. The places: $MIXTRAL_GOLDEN_DIR, tests/golden/data,
+/// ../shared/golden.
 std::optional<std::string> find_golden(const std::string& relative);
 
 /// ${XDG_CACHE_HOME:-~/.cache}/mixtral/default.gguf, which ./run.sh prepares, if it is there.
