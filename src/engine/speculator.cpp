@@ -11,7 +11,9 @@ namespace {
 
 // Estimates err: what promises less is not worth it.
 constexpr double kLeastGain = 1.03;
-constexpr double kObservationWeight = 0.12;
+constexpr double kObservationWeight = 0.12, kOtherSequenceWeight = 0.03;
+// Whoever names a draft model expects something of it.
+constexpr double kFirstChanceOfModel = 0.8;
 // Trying again a drafter that did not pay: how many guesses, and the part of all time it may take.
 constexpr size_t kProbeTokens = 2;
 constexpr double kProbeShare = 0.02;
@@ -21,16 +23,20 @@ constexpr double kPreparedTokens = 128;
 }  // namespace
 
 // The longer the match, the better the guess.
-Acceptance::Acceptance() {
-  for (size_t evidence = 0; evidence < chances_.size(); ++evidence) {
+Acceptance::Acceptance(double& of_model) : of_model_(of_model) {
+  chances_[0] = of_model;
+  for (size_t evidence = 1; evidence < chances_.size(); ++evidence) {
     const double n = static_cast<double>(evidence);
-    chances_[evidence] = evidence == 0 ? 0.6 : n / (n + 4);
+    chances_[evidence] = n / (n + 4);
   }
 }
 
 void Acceptance::observe(size_t evidence, bool came_true) {
-  double& chance = chances_[index(evidence)];
-  chance += kObservationWeight * ((came_true ? 1 : 0) - chance);
+  const auto follow = [came_true](double& chance, double weight) {
+    chance += weight * ((came_true ? 1 : 0) - chance);
+  };
+  follow(chances_[index(evidence)], kObservationWeight);
+  if (evidence == 0) follow(of_model_, kOtherSequenceWeight);
 }
 
 void SequenceDrafts::observe(int32_t id) {
@@ -46,11 +52,12 @@ Speculator::Speculator(std::unique_ptr<DraftModel> model, size_t max_sequences,
                        size_t max_draft_rows)
     : model_(std::move(model)),
       max_draft_rows_(max_draft_rows),
-      costs_(max_sequences + max_draft_rows) {}
+      costs_(max_sequences + max_draft_rows),
+      chance_of_model_(kFirstChanceOfModel) {}
 
 void Speculator::look(Sequence& sequence) {
   if (sequence.drafts == nullptr) {
-    sequence.drafts = std::make_unique<SequenceDrafts>();
+    sequence.drafts = std::make_unique<SequenceDrafts>(chance_of_model_);
     auto& drafter = sequence.drafts->drafter;
     if (model_ != nullptr) {
       drafter = model_->make_drafter();
@@ -92,7 +99,7 @@ bool Speculator::may_probe(const SequenceDrafts& drafts, size_t n_streams) const
   if (offer.n_tokens < kProbeTokens || offer.seconds_per_token == 0) return false;
   const double rows = costs_.of(n_streams + kProbeTokens) - costs_.of(n_streams);
   const double cost = offer.seconds_before + kProbeTokens * offer.seconds_per_token + rows;
-  return drafts.seconds_without * kProbeShare > cost;
+  return seconds_without_ * kProbeShare > cost;
 }
 
 void Speculator::take(Sequence& sequence) {
@@ -102,7 +109,7 @@ void Speculator::take(Sequence& sequence) {
   drafts.n_seen = 0;
   drafts.guesses.clear();
   if (n_wanted > 0) drafts.drafter->draft(sequence.ids, n_wanted, drafts.guesses);
-  drafts.seconds_without = drafts.n_chosen > 0 ? 0 : drafts.seconds_without + last_seconds_;
+  if (drafts.n_chosen > 0) seconds_without_ = 0;
   const size_t n_taken = std::min(drafts.n_chosen, drafts.guesses.size());
   sequence.ids.insert(sequence.ids.end(), drafts.guesses.begin(),
                       drafts.guesses.begin() + static_cast<ptrdiff_t>(n_taken));
@@ -137,7 +144,7 @@ void Speculator::add_drafts(std::span<const std::unique_ptr<Sequence>> running) 
 
 void Speculator::observe_step(size_t n_rows, double seconds) {
   costs_.add(n_rows, seconds);
-  last_seconds_ = seconds;
+  seconds_without_ += seconds;
 }
 
 }  // namespace mixtral

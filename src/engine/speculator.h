@@ -18,17 +18,21 @@ namespace mixtral {
 /// the next one.
 class Acceptance {
  public:
-  Acceptance();
+  /// Guesses without evidence are a model's: their chance begins with what it was in other
+  /// sequences, and tells the next ones. `of_model` must outlive this.
+  explicit Acceptance(double& of_model);
   double chance(size_t evidence) const { return chances_[index(evidence)]; }
   void observe(size_t evidence, bool came_true);
 
  private:
   static size_t index(size_t evidence) { return evidence < kMaxEvidence ? evidence : kMaxEvidence; }
+  double& of_model_;
   std::array<double, kMaxEvidence + 1> chances_;
 };
 
 /// What speculation keeps about one sequence.
 struct SequenceDrafts {
+  explicit SequenceDrafts(double& chance_of_model) : acceptance(chance_of_model) {}
   /// Compares the next token of the answer with what was guessed.
   void observe(int32_t id);
 
@@ -39,7 +43,6 @@ struct SequenceDrafts {
 
   DraftOffer offer;
   size_t n_chosen = 0;
-  double seconds_without = 0;  ///< of steps since it last guessed
 };
 
 /// Gives out at most so many guesses in a step, and only while they are expected to pay. Only the
@@ -70,7 +73,8 @@ class Speculator {
   const size_t max_draft_rows_;
   StepCosts costs_;
   std::vector<Candidate> candidates_;
-  double last_seconds_ = 0;  // of the last step of streams
+  double chance_of_model_;
+  double seconds_without_ = 0;  // of steps of streams since something was guessed
 };
 
 }  // namespace mixtral

@@ -403,11 +403,23 @@ TEST(StepCosts, LearnAndForget) {
 }
 
 TEST(Acceptance, FollowsWhatHappens) {
-  Acceptance acceptance;
+  double of_model = 0.5;
+  Acceptance acceptance(of_model);
   for (int i = 0; i < 100; ++i) acceptance.observe(2, i % 4 == 0);
   EXPECT_NEAR(acceptance.chance(2), 0.25, 0.1);
   for (int i = 0; i < 100; ++i) acceptance.observe(20, true);
   EXPECT_GT(acceptance.chance(kMaxEvidence), 0.99);
+  EXPECT_EQ(of_model, 0.5);
+}
+
+TEST(Acceptance, OfAModelBeginsWithWhatOtherSequencesSaw) {
+  double of_model = 0.5;
+  Acceptance first(of_model);
+  for (int i = 0; i < 10; ++i) first.observe(0, true);
+  EXPECT_GT(first.chance(0), 0.8);
+  EXPECT_GT(of_model, 0.6);
+  EXPECT_LT(of_model, first.chance(0));  // a sequence is surer of itself than of others
+  EXPECT_EQ(Acceptance(of_model).chance(0), of_model);
 }
 
 }  // namespace
