@@ -17,8 +17,8 @@ constexpr double kFirstChanceOfModel = 0.8;
 // Trying again a drafter that did not pay: how many guesses, and the part of all time it may take.
 constexpr size_t kProbeTokens = 2;
 constexpr double kProbeShare = 0.02;
-// A draft model reads what it has missed for the sake of so many tokens to come.
-constexpr double kPreparedTokens = 128;
+// A draft model reads what it has missed for the sake of the tokens to come, at most so many.
+constexpr size_t kPreparedTokens = 128;
 
 }  // namespace
 
@@ -69,11 +69,13 @@ void Speculator::look(Sequence& sequence) {
   const size_t most = std::min(max_draft_rows_, sequence.answer->n_left() - 1);
   drafts.n_chosen = 0;
   drafts.offer = drafts.drafter->look(sequence.ids, most);
+  const auto n_prepared = std::min(sequence.answer->n_left(), kPreparedTokens);
+  const double before = drafts.offer.seconds_before / static_cast<double>(n_prepared);
   double chance = 1;
   for (size_t i = 0; i < std::min(drafts.offer.n_tokens, most); ++i) {
     chance *= drafts.acceptance.chance(drafts.offer.evidence == 0 ? 0 : drafts.offer.evidence + i);
-    const double before = i == 0 ? drafts.offer.seconds_before / kPreparedTokens : 0;
-    candidates_.push_back({&sequence, chance, before + drafts.offer.seconds_per_token});
+    const double n_tokens = i == 0 ? 1 + chance : chance;  // the one that comes anyway, too
+    candidates_.push_back({&sequence, chance, n_tokens * before + drafts.offer.seconds_per_token});
   }
 }
 
