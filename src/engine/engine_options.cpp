@@ -58,8 +58,10 @@ SchedulerLimits scheduler_limits(const ModelConfig& config, const EngineOptions&
   // Rows of a prompt never need to be more than the context.
   const size_t chunk = std::min(std::max<size_t>(options.chunk_tokens, 1), context_len);
   limits.max_draft_rows = options.speculation == Speculation::kNone ? 0 : kDraftRows;
-  limits.max_rows = std::max(chunk, limits.max_sequences + limits.max_draft_rows);
-  limits.max_shared_rows = std::max<size_t>(options.shared_chunk_tokens, 1);
+  limits.max_shared_rows = std::clamp<size_t>(options.shared_chunk_tokens, 1, chunk);
+  // However many stream, who comes late is read as fast as with few.
+  limits.max_rows = std::max(
+      chunk, limits.max_sequences + std::max(limits.max_draft_rows, limits.max_shared_rows));
   limits.max_sequence_pages =
       pages_per_sequence(context_len, config.sliding_window, limits.max_rows);
   return limits;

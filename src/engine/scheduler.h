@@ -14,7 +14,7 @@ namespace mixtral {
 
 struct SchedulerLimits {
   size_t max_sequences = 1;           ///< that run at once
-  size_t max_rows = 256;              ///< of one step, at least max_sequences + max_draft_rows
+  size_t max_rows = 256;              ///< of one step; max_sequences and shared or draft rows fit
   size_t max_shared_rows = 32;        ///< rows of prompts in a step in which others stream
   size_t max_prompt_logit_rows = 32;  ///< of one step
   size_t max_draft_rows = 0;          ///< of one step, besides a row of each stream

@@ -204,6 +204,24 @@ TEST_F(ManyRequests, KnowTheStepOfEachToken) {
   }
 }
 
+TEST_F(ManyRequests, AreReadAtTheirPaceHoweverManyStream) {
+  EngineOptions options;
+  options.max_sequences = 8;
+  options.chunk_tokens = options.shared_chunk_tokens = 8;
+  const auto engine = load(options);
+  std::vector<Stream> streams;
+  for (int32_t i = 1; i < 8; ++i) {
+    streams.push_back(submit(*engine, make_request({i}, 200)));
+    while (!std::holds_alternative<AnswerToken>(*streams.back().next())) {
+    }
+  }
+  std::unique_lock hold(gate_);
+  const uint64_t before = engine->stats().steps;
+  Stream last = submit(*engine, make_request(some_ids(64, 7), 1));
+  hold.unlock();
+  EXPECT_LE(listen(last).answers[0].steps[0], before + 64 / 8 + 2);
+}
+
 TEST_F(ManyRequests, AreRefusedAtOnceWhenTheQueueIsFull) {
   EngineOptions options;
   options.max_sequences = 1;
