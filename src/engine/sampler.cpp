@@ -123,8 +123,8 @@ void Sampler::keep_largest(size_t n) {
   candidates_.resize(n);
 }
 
-// Leaves the fewest candidates, largest first, that together reach top_p of the probability. Sorts
-// only as many as it takes.
+// Leaves the fewest candidates, largest first, that together reach top_p of the probability. Finds
+// and sorts only about as many as it takes.
 void Sampler::keep_nucleus() {
   double total = 0;
   for (const Candidate& candidate : candidates_) total += candidate.weight;
@@ -133,8 +133,10 @@ void Sampler::keep_nucleus() {
   size_t n_kept = 0;
   for (size_t n_sorted = 0; sum < wanted && n_kept < candidates_.size();) {
     const size_t n = std::min(candidates_.size(), std::max<size_t>(64, 8 * n_sorted));
-    std::partial_sort(candidates_.begin() + static_cast<ptrdiff_t>(n_sorted),
-                      candidates_.begin() + static_cast<ptrdiff_t>(n), candidates_.end(), larger);
+    const auto first = candidates_.begin() + static_cast<ptrdiff_t>(n_sorted);
+    const auto end = candidates_.begin() + static_cast<ptrdiff_t>(n);
+    std::nth_element(first, end - 1, candidates_.end(), larger);
+    std::sort(first, end, larger);
     n_sorted = n;
     while (sum < wanted && n_kept < n_sorted) sum += candidates_[n_kept++].weight;
   }
