@@ -57,7 +57,8 @@ AlignedBuffer& stream() {
     std::mt19937_64 random(1);
     auto* words = reinterpret_cast<uint64_t*>(bytes.data());
     // Bits of harmless floats and scales in whatever type they are read: no NaN, no subnormals.
-    for (size_t i = 0; i < kStreamBytes / 8; ++i) words[i] = random() & 0x2F2F2F2F2F2F2F2Fu;
+    for (size_t i = 0; i < kStreamBytes / 8; ++i)
+      words[i] = (random() & 0x2F2F2F2F2F2F2F2Fu) | 0x2020202020202020u;
     return bytes;
   }();
   return buffer;
