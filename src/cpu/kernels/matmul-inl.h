@@ -178,23 +178,28 @@ template <class Q>
   return start_sum<kZeroOf<Q>>(x.pairs[col / 32]);
 }
 
+struct GroupPlace {
+  size_t panel, block, group;
+};
+
 // Chunks C and up (16 columns each) of one group: totals[m] += scale * isum of every sub-block.
 // Memory is asked for at all panels in turn, whichever is multiplied.
 template <class Q, int C, int M, int P, class Weights, class Chunk>
-[[gnu::always_inline]] inline void add_columns(const Weights (&weights)[P], size_t panel,
-                                               size_t block, size_t group, const Chunk* x,
-                                               SubSum (&sums)[M], I32x16 (&totals)[M]) {
+[[gnu::always_inline]] inline void add_columns(const Weights (&weights)[P], GroupPlace at,
+                                               const Chunk* x, SubSum (&sums)[M],
+                                               I32x16 (&totals)[M]) {
   if constexpr (C * 16 % kShareCols<Q> == 0) {
-    const size_t turn = (panel * Q::kBlockCols + group * Q::kGroupCols + C * 16) / kShareCols<Q>;
-    weights[turn % P].prefetch_share(block, turn / P);
+    const size_t turn =
+        (at.panel * Q::kBlockCols + at.group * Q::kGroupCols + C * 16) / kShareCols<Q>;
+    weights[turn % P].prefetch_share(at.block, turn / P);
   }
-  const size_t col = block * Q::kBlockCols + group * Q::kGroupCols + 16 * C;
+  const size_t col = at.block * Q::kBlockCols + at.group * Q::kGroupCols + 16 * C;
   if constexpr (C * 16 % kSumColsOf<Q> == 0) {
 #pragma GCC unroll 16
     for (int m = 0; m < M; ++m) sums[m] = start_sum_at<Q>(x[m], col);
   }
   U8x64 w[4];
-  weights[panel].template codes<C>(block, group, w);
+  weights[at.panel].template codes<C>(at.block, at.group, w);
 #pragma GCC unroll 4
   for (size_t u = 0; u < 4; ++u) {
 #pragma GCC unroll 16
@@ -202,7 +207,7 @@ template <class Q, int C, int M, int P, class Weights, class Chunk>
   }
   if constexpr ((C + 1) * 16 % kSumColsOf<Q> == 0) {
     if constexpr (Q::kHasScales) {
-      const Scale scale = weights[panel].scale(col / Q::kSubCols);
+      const Scale scale = weights[at.panel].scale(col / Q::kSubCols);
 #pragma GCC unroll 16
       for (int m = 0; m < M; ++m) totals[m] = add_scaled<Q::kBits>(totals[m], sums[m], scale);
     } else {
@@ -210,8 +215,7 @@ template <class Q, int C, int M, int P, class Weights, class Chunk>
       for (int m = 0; m < M; ++m) totals[m] = add_i32(totals[m], to_i32<Q::kBits>(sums[m]));
     }
   }
-  if constexpr ((C + 1) * 16 < Q::kGroupCols)
-    add_columns<Q, C + 1>(weights, panel, block, group, x, sums, totals);
+  if constexpr ((C + 1) * 16 < Q::kGroupCols) add_columns<Q, C + 1>(weights, at, x, sums, totals);
 }
 
 // totals[m] = the integers of one block of weights[panel] · x[m].
@@ -222,7 +226,7 @@ template <class Q, int M, int P, class Weights, class Chunk>
 #pragma GCC unroll 16
   for (int m = 0; m < M; ++m) totals[m] = set1_i32(0);
   for (size_t group = 0; group < Q::kBlockCols / Q::kGroupCols; ++group)
-    add_columns<Q, 0>(weights, panel, block, group, x, sums, totals);
+    add_columns<Q, 0>(weights, {panel, block, group}, x, sums, totals);
 }
 
 // The sums of activations that the mins of Q multiply.
