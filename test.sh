@@ -56,14 +56,14 @@ test_clang_asan_ubsan() {
 
 # Only the programs whose tests start threads. g++ takes minutes over an instrumented kernel file, clang seconds.
 test_tsan() {
-  local programs=(core_tests cpu_tests engine_tests server_tests) program fixed_addresses=()
+  local programs=(core_tests engine_tests server_tests) program fixed_addresses=()
   configure tsan -DMIXTRAL_BUILD_TESTS=ON -DCMAKE_CXX_COMPILER=clang++-14
   for program in "${programs[@]}"; do
     cmake --build "$root/build/tsan" --target "$program"
   done
   # ThreadSanitizer gives up where the kernel spreads mappings wider than it knows.
   if setarch -R true 2>/dev/null; then fixed_addresses=(setarch -R); fi
-  "${fixed_addresses[@]}" python3 "$root/tools/run_ctest.py" --test-dir "$root/build/tsan" -L unit -LE slow
+  "${fixed_addresses[@]}" python3 "$root/tools/run_ctest.py" --test-dir "$root/build/tsan" -j "$(nproc)" -L unit -LE slow
 }
 
 tidy() {

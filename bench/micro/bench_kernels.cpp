@@ -3,6 +3,7 @@
 //   streamN/TYPE/ISA   N activation rows, panels streamed from memory: GB/s of panel bytes.
 //   matmulN/TYPE/ISA   N activation rows, four panels of 4096 columns from L2:
 //                      operations per second.
+//   promptN/TYPE/ISA   the same with panels from memory, as layers read a prompt.
 //   attention/ISA      32 rows of 4 heads of 128 dimensions over 8192 cached positions in F16:
 //                      operations per second.
 //
@@ -107,6 +108,31 @@ void matmul(benchmark::State& state, Type type, Isa isa, size_t n_rows) {
                                              benchmark::Counter::kIs1000);
 }
 
+// Slices of 16 panels, eight chunks of all rows at a time.
+void read_prompt(benchmark::State& state, Type type, Isa isa, size_t n_rows) {
+  constexpr size_t kPanels = 16, kPass = 8;
+  const cpu::MatmulFn multiply = cpu::kernel_table(isa).matmul[cpu::table_index(type)];
+  const size_t bytes = panel_bytes(type, kCols);
+  const TestActivations activations(cpu::activation_format(type), n_rows);
+  std::vector<float> y(n_rows * kPanels * kPanelRows);
+  const Part part = part_of(state, kPanels * bytes);
+  size_t at = 0;
+  for (auto step : state) {
+    Activations x = activations.view();
+    const size_t n_chunks = x.end_chunk;
+    for (size_t c = 0; c < n_chunks; c += kPass) {
+      x.first_chunk = c;
+      x.end_chunk = std::min(c + kPass, n_chunks);
+      multiply({part.begin + at, kPanels, bytes, kCols}, x, y.data(), kPanels * kPanelRows);
+    }
+    benchmark::DoNotOptimize(y.data());
+    at = (at + kPanels * bytes) % part.bytes;
+  }
+  const auto ops = static_cast<double>(2 * n_rows * kPanels * kPanelRows * kCols);
+  state.counters["ops"] = benchmark::Counter(ops, benchmark::Counter::kIsIterationInvariantRate,
+                                             benchmark::Counter::kIs1000);
+}
+
 void attention(benchmark::State& state, Isa isa) {
   constexpr size_t kRows = 32, kGroup = 4, kHeadDim = 128, kPositions = 8192;
   const KvLayout layout = {KvType::kF16, 1, 1, kHeadDim};
@@ -155,6 +181,10 @@ void register_kernels(const TypeInfo& info) {
                                    stream_panels, info.type, isa, n_rows)
           ->ThreadRange(1, 2)
           ->UseRealTime();
+    }
+    for (const size_t n_rows : {64, 128}) {
+      benchmark::RegisterBenchmark(("prompt" + std::to_string(n_rows) + "/" + name).c_str(),
+                                   read_prompt, info.type, isa, n_rows);
     }
     for (const size_t n_rows : {1, 4, 8, 16, 64, 128}) {
       benchmark::RegisterBenchmark(("matmul" + std::to_string(n_rows) + "/" + name).c_str(), matmul,

@@ -114,10 +114,9 @@ class ExpertsStep {
     context_.pool.for_each(groups_.experts.size() * slices, [&](size_t task, size_t worker) {
       const size_t expert = groups_.experts[task / slices];
       float* scratch = scratch_.data() + worker * kScratchFloats;
-      for (size_t row = 0; row < groups_.count(expert); row += kRowTile) {
-        gate_and_up_tile(expert, task % slices, groups_.offsets[expert] + row,
-                         std::min(kRowTile, groups_.count(expert) - row), scratch);
-      }
+      for_row_tiles(groups_.count(expert), [&](size_t row, size_t n) {
+        gate_and_up_tile(expert, task % slices, groups_.offsets[expert] + row, n, scratch);
+      });
     });
   }
 
@@ -159,8 +158,7 @@ class ExpertsStep {
       const size_t n_panels = std::min(kSlicePanels, down_.n_panels() - first_panel);
       const size_t n_cols = std::min(kSliceCols, down_.rows() - slice * kSliceCols);
       float* tile = scratch_.data() + worker * kScratchFloats;
-      for (size_t row = 0; row < groups_.count(expert); row += kRowTile) {
-        const size_t n = std::min(kRowTile, groups_.count(expert) - row);
+      for_row_tiles(groups_.count(expert), [&](size_t row, size_t n) {
         const size_t first_row = groups_.offsets[expert] + row;
         multiply(context_, {down_, expert, first_panel, n_panels},
                  hidden(expert).view(first_row, n), tile + 2 * kTileFloats, tile, kSliceCols);
@@ -170,7 +168,7 @@ class ExpertsStep {
           std::copy_n(tile + r * kSliceCols, n_cols,
                       outputs_.row(groups_.pairs[first_row + r]) + slice * kSliceCols);
         }
-      }
+      });
     });
   }
 

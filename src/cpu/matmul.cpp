@@ -63,7 +63,7 @@ class FormatSet {
 
 // Rows meet a part of the columns of all panels before the next part, so that their activations
 // stay in the second-level cache. So many chunks are a part; few rows fit as a whole.
-constexpr size_t kPassBytes = 192 * 1024;
+constexpr size_t kPassBytes = 576 * 1024;
 size_t chunks_of_pass(size_t n_rows) {
   return std::max<size_t>(kPassBytes / kChunkBytes / std::max<size_t>(n_rows, 1), 1);
 }
@@ -149,12 +149,11 @@ void multiply_parts(const CpuContext& context, Arena& arena, TensorView<const fl
     const size_t count = std::min(block, weight.n_panels() - first);
     const ActivationRows& rows = activations[context.format(weight.type())];
     float* tile = scratch.data() + worker * kScratchFloats;
-    for (size_t row = 0; row < x.rows(); row += kRowTile) {
-      const size_t n = std::min(kRowTile, x.rows() - row);
+    for_row_tiles(x.rows(), [&](size_t row, size_t n) {
       multiply(context, {weight, 0, first, count}, rows.view(row, n), tile + kTileFloats, tile,
                count * kPanelRows);
       write_tile({tile, n, count * kPanelRows}, part->y, row, first * kPanelRows, mode);
-    }
+    });
   });
   arena.rewind(mark);
 }

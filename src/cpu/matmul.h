@@ -11,7 +11,18 @@
 namespace mixtral::cpu {
 
 /// Rows that one pass over a panel multiplies, at most.
-inline constexpr size_t kRowTile = 128;
+inline constexpr size_t kRowTile = 192;
+/// f(first row, rows) for as few tiles as can be, of about the same size: each unpacks weights
+/// anew.
+template <class F>
+void for_row_tiles(size_t n_rows, const F& f) {
+  const size_t n_tiles = (n_rows + kRowTile - 1) / kRowTile;
+  for (size_t tile = 0; tile < n_tiles; ++tile) {
+    const size_t first = n_rows * tile / n_tiles;
+    f(first, n_rows * (tile + 1) / n_tiles - first);
+  }
+}
+
 /// Columns of a weight that exact mode widens at a time.
 inline constexpr size_t kWidenCols = 256;
 

@@ -21,21 +21,20 @@ namespace mixtral::cpu {
 namespace {
 
 #include "cpu/kernels/simd_avx512_float.h"
-#define hide hide_in_a_register
 #include "cpu/kernels/simd_avx512_int.h"
-#undef hide
-template <class V>
-void hide(V& v) {
-  asm volatile("" : "+m"(v));
-}
 #include "cpu/kernels/codes-inl.h"
 #include "cpu/kernels/matmul-inl.h"
+#include "cpu/kernels/matmul_many-inl.h"
+#include "cpu/kernels/operands_products-inl.h"
 #include "cpu/kernels/widen-inl.h"
 #include "cpu/kernels/matmul_float-inl.h"
 #include "cpu/kernels/elementwise-inl.h"
 #include "cpu/kernels/kv-inl.h"
 #include "cpu/kernels/attention-inl.h"
 #include "cpu/kernels/peak-inl.h"
+template <class Q>
+using OperandsOf = std::conditional_t<Q::kType == Type::kQ2_K || Q::kType == Type::kQ3_K,
+                                      ProductOperands<Q>, CodeOperands<Q>>;
 #include "cpu/kernels/table-inl.h"
 // clang-format on
 

@@ -44,12 +44,22 @@ void quantise_block(const float* x, size_t cols, int8_t* quants, float* scale) {
 
 void quantise_for_256(const float* x, size_t cols, ChunkQ8x256& chunk) {
   quantise_block(x, cols, chunk.quants, &chunk.scale);
+  chunk.sum = 0;
   for (size_t i = 0; i < cols / 16; ++i) {
     pair_sums(chunk.quants + 16 * i, chunk.pairs[i]);
-    chunk.sums_16[i] = static_cast<int16_t>(chunk.pairs[i][0] + chunk.pairs[i][1]);
+    int16_t of_8[2];
+    sums_of_8(chunk.quants + 16 * i, of_8);
+    chunk.starts_8[2 * i] = static_cast<int16_t>(-32 * of_8[0]);
+    chunk.starts_8[2 * i + 1] = static_cast<int16_t>(-32 * of_8[1]);
+    chunk.sums_16[i] = static_cast<int16_t>(of_8[0] + of_8[1]);
+    chunk.starts_16[i] = static_cast<int16_t>(-16 * chunk.sums_16[i]);
+    chunk.sum += chunk.sums_16[i];
   }
-  for (size_t i = 0; i < cols / 32; ++i)
+  for (size_t i = 0; i < cols / 32; ++i) {
     chunk.sums_32[i] = static_cast<int16_t>(chunk.sums_16[2 * i] + chunk.sums_16[2 * i + 1]);
+    chunk.eightfold_32[i] = static_cast<int16_t>(8 * chunk.sums_32[i]);
+    chunk.starts_32[i] = static_cast<int16_t>(-chunk.eightfold_32[i]);
+  }
 }
 
 void quantise_for_32(const float* x, size_t cols, ChunkQ8x32& chunk) {
@@ -62,7 +72,10 @@ void quantise_for_32(const float* x, size_t cols, ChunkQ8x32& chunk) {
     int16_t* pair = chunk.pairs[i];
     pair[0] = static_cast<int16_t>(pair[0] + second[0]);
     pair[1] = static_cast<int16_t>(pair[1] + second[1]);
-    chunk.scaled_sums[i] = chunk.scales[i] * static_cast<float>(pair[0] + pair[1]);
+    const int32_t sum = pair[0] + pair[1];
+    chunk.scaled_sums[i] = chunk.scales[i] * static_cast<float>(sum);
+    chunk.starts_from_8[i] = -8 * sum;
+    chunk.starts_from_128[i] = -128 * sum;
   }
 }
 

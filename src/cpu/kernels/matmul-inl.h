@@ -11,7 +11,7 @@
 // integers, and everything else is a fixed sequence of float operations.
 //
 // A few rows take the codes straight from the panel. For many, a chunk of the panel is unpacked
-// once, into L1, and multiplies them all.
+// once, into L1, and multiplies them all (matmul_many-inl.h).
 
 // How far ahead memory is asked for, at each of the places where bodies are read. Into which cache
 // is a matter of the instruction set: of what was measured, L1 was best with AVX-512, L2 with AVX2.
@@ -46,9 +46,12 @@ struct PanelChunk {
     Q::template codes<C>(body + block * kBody, group, w);
   }
   [[gnu::always_inline]] inline Scale scale(size_t sub) const {
-    return to_scale(sub_scale<Q>(body, sub));
+    return to_scale<Q::kBits>(sub_scale<Q>(body, sub));
   }
-  // Mins 2 i and 2 i + 1 of each row, for dot_i16().
+  // Scales 2 i and 2 i + 1 of each row, and mins, for dot_i16().
+  [[gnu::always_inline]] inline I32x16 scale_pair(size_t i) const {
+    return pairs_of(sub_scale<Q>(body, 2 * i), sub_scale<Q>(body, 2 * i + 1));
+  }
   [[gnu::always_inline]] inline I32x16 min_pair(size_t i) const {
     return pairs_of(sub_min<Q>(body, 2 * i), sub_min<Q>(body, 2 * i + 1));
   }
@@ -76,106 +79,49 @@ struct PanelChunk {
   size_t to_next_body, to_next_heads;  // from the end of the panel's
 };
 
-// The same in bytes, pairs and floats, ready to be multiplied.
-struct UnpackedStore {
-  alignas(64) uint8_t codes[kChunkCols / 4][64];
-  alignas(64) uint8_t scales[16][64];
-  alignas(64) uint8_t min_pairs[8][64];
-  alignas(64) float heads[2][8][16];
-};
-
-template <class Q>
-struct UnpackedChunk {
-  template <int C>
-  [[gnu::always_inline]] inline void codes(size_t block, size_t group, U8x64 (&w)[4]) const {
-    const size_t unit = (block * Q::kBlockCols + group * Q::kGroupCols) / 4 + 4 * C;
-#pragma GCC unroll 4
-    for (size_t u = 0; u < 4; ++u) w[u] = load_bytes(store->codes[unit + u]);
-  }
-  [[gnu::always_inline]] inline Scale scale(size_t sub) const {
-    return load_i32(store->scales[sub]);
-  }
-  [[gnu::always_inline]] inline I32x16 min_pair(size_t i) const {
-    return load_i32(store->min_pairs[i]);
-  }
-  [[gnu::always_inline]] inline F32x16 head(size_t block, size_t which) const {
-    return load(store->heads[which][block]);
-  }
-
-  // Only while the chunk meets its first rows: memory arrives while they are multiplied.
-  [[gnu::always_inline]] inline void prefetch_share(size_t block, size_t share) const {
-    if (packed != nullptr) packed->prefetch_share(block, share);
-  }
-
-  const UnpackedStore* store;
-  size_t n_blocks;
-  const PanelChunk<Q>* packed = nullptr;
-};
-
-// Hands out codes C and up of a group: keep(unit, four units of 16 columns).
-template <class Q, int C, class Keep>
-[[gnu::always_inline]] inline void unpack_codes(const PanelChunk<Q>& chunk, size_t block,
-                                                size_t group, const Keep& keep) {
-  U8x64 w[4];
-  chunk.template codes<C>(block, group, w);
-  keep((block * Q::kBlockCols + group * Q::kGroupCols) / 4 + 4 * C, w);
-  if constexpr ((C + 1) * 16 < Q::kGroupCols) unpack_codes<Q, C + 1>(chunk, block, group, keep);
-}
-
-template <class Q, class Keep>
-[[gnu::always_inline]] inline void unpack_all_codes(const PanelChunk<Q>& chunk, const Keep& keep) {
-  for (size_t block = 0; block < chunk.n_blocks; ++block) {
-    for (size_t group = 0; group < Q::kBlockCols / Q::kGroupCols; ++group)
-      unpack_codes<Q, 0>(chunk, block, group, keep);
-  }
-}
-
-// All but the codes.
-template <class Q>
-void unpack_scales(const PanelChunk<Q>& chunk, UnpackedStore& out) {
-  for (size_t block = 0; block < chunk.n_blocks; ++block) {
-    for (size_t h = 0; h < Q::kLayout.n_heads; ++h)
-      store(out.heads[h][block], chunk.head(block, h));
-  }
-  if constexpr (Q::kHasScales) {
-    for (size_t sub = 0; sub < kChunkCols / Q::kSubCols; ++sub)
-      store_i32(out.scales[sub], chunk.scale(sub));
-  }
-  if constexpr (Q::kMins == Mins::kPerSub) {
-    for (size_t i = 0; i < kChunkCols / Q::kSubCols / 2; ++i)
-      store_i32(out.min_pairs[i], chunk.min_pair(i));
-  }
-}
-
-template <class Q>
-UnpackedChunk<Q> unpack_chunk(const PanelChunk<Q>& chunk, UnpackedStore& out) {
-  unpack_all_codes<Q>(chunk, [&](size_t unit, const U8x64(&w)[4]) {
-#pragma GCC unroll 4
-    for (size_t u = 0; u < 4; ++u) store_bytes(out.codes[unit + u], w[u]);
-  });
-  unpack_scales(chunk, out);
-  return {&out, chunk.n_blocks};
-}
-
 // What the codes of Q count from where add_unit() is concerned.
 template <class Q>
-constexpr int kZeroOf = Q::kBits == 8 && kSignedBytes ? 0 : Q::kZero;
+constexpr int kSumZeroOf =
+    Q::kBits == 8 && kSignedBytes ? 0 : kSumZero<Q::kBits, Q::kZero, Q::kHasScales>;
 
 // Columns that one SubSum gathers.
 template <class Q>
-constexpr size_t kSumColsOf =
-    Q::kSubCols < kSumCols<Q::kBits, kZeroOf<Q>> ? Q::kSubCols : kSumCols<Q::kBits, kZeroOf<Q>>;
+constexpr size_t kSumColsOf = Q::kSubCols < kSumCols<Q::kBits, kSumZeroOf<Q>, Q::kHasScales>
+                                  ? Q::kSubCols
+                                  : kSumCols<Q::kBits, kSumZeroOf<Q>, Q::kHasScales>;
 
-template <class Q>
-[[gnu::always_inline]] inline SubSum start_sum_at(const ChunkQ8x256& x, size_t col) {
-  SubSum sum = start_sum<kZeroOf<Q>>(x.pairs[col / 16]);
-  if constexpr (kZeroOf<Q> != 0 && kSumColsOf<Q> == 32)
-    sum = add_i32(sum, start_sum<kZeroOf<Q>>(x.pairs[col / 16 + 1]));
-  return sum;
+// totals[m] = what is to be added to the sums of a block of weights · x[m]: the product of scales,
+// of activations and of what codes were taken to count from though they count from 0.
+template <class Q, int M, class Weights>
+[[gnu::always_inline]] inline void start_totals(const Weights& weights, const ChunkQ8x256* x,
+                                                I32x16 (&totals)[M]) {
+#pragma GCC unroll 16
+  for (int m = 0; m < M; ++m) totals[m] = set1_i32(0);
+  if constexpr (Q::kZero == 0 && kSumZeroOf<Q> != 0) {
+    static_assert(Q::kSubCols == 32 && kSumZeroOf<Q> % 8 == 0);
+#pragma GCC unroll 4
+    for (size_t i = 0; i < kChunkCols / 64; ++i) {
+      I32x16 pair = weights.scale_pair(i);
+      if constexpr (kSumZeroOf<Q> == 16) pair = add_i32(pair, pair);
+#pragma GCC unroll 16
+      for (int m = 0; m < M; ++m) totals[m] = dot_i16(totals[m], pair, x[m].eightfold_32 + 2 * i);
+    }
+  }
 }
-template <class Q>
-[[gnu::always_inline]] inline SubSum start_sum_at(const ChunkQ8x32& x, size_t col) {
-  return start_sum<kZeroOf<Q>>(x.pairs[col / 32]);
+template <class Q, int M, class Weights>
+[[gnu::always_inline]] inline void start_totals(const Weights& /*weights*/, const ChunkQ8x32* /*x*/,
+                                                I32x16 (&totals)[M]) {
+#pragma GCC unroll 16
+  for (int m = 0; m < M; ++m) totals[m] = set1_i32(0);
+}
+
+// total + sum * its scale, if it has one.
+template <class Q, class Weights>
+[[gnu::always_inline]] inline I32x16 add_sum(I32x16 total, SubSum sum, const Weights& weights,
+                                             size_t col) {
+  if constexpr (Q::kHasScales)
+    return add_scaled<Q::kBits>(total, sum, weights.scale(col / Q::kSubCols));
+  return add_i32(total, to_i32<Q::kBits>(sum));
 }
 
 struct GroupPlace {
@@ -193,26 +139,21 @@ template <class Q, int C, int M, int P, class Weights, class Chunk>
         (at.panel * Q::kBlockCols + at.group * Q::kGroupCols + C * 16) / kShareCols<Q>;
     weights[turn % P].prefetch_share(at.block, turn / P);
   }
-  const size_t col = at.block * Q::kBlockCols + at.group * Q::kGroupCols + 16 * C;
-  if constexpr (C * 16 % kSumColsOf<Q> == 0) {
-#pragma GCC unroll 16
-    for (int m = 0; m < M; ++m) sums[m] = start_sum_at<Q>(x[m], col);
-  }
   U8x64 w[4];
   weights[at.panel].template codes<C>(at.block, at.group, w);
 #pragma GCC unroll 4
   for (size_t u = 0; u < 4; ++u) {
+    const size_t col = at.block * Q::kBlockCols + at.group * Q::kGroupCols + 16 * C + 4 * u;
+    if ((16 * C + 4 * u) % kSumColsOf<Q> == 0) {
 #pragma GCC unroll 16
-    for (int m = 0; m < M; ++m) add_unit<Q::kBits>(sums[m], w[u], x[m].quants + col + 4 * u);
-  }
-  if constexpr ((C + 1) * 16 % kSumColsOf<Q> == 0) {
-    if constexpr (Q::kHasScales) {
-      const Scale scale = weights[at.panel].scale(col / Q::kSubCols);
+      for (int m = 0; m < M; ++m) sums[m] = start_sum<kSumZeroOf<Q>, kSumColsOf<Q>>(x[m], col);
+    }
 #pragma GCC unroll 16
-      for (int m = 0; m < M; ++m) totals[m] = add_scaled<Q::kBits>(totals[m], sums[m], scale);
-    } else {
+    for (int m = 0; m < M; ++m) add_unit<Q::kBits>(sums[m], w[u], load_four(x[m].quants + col));
+    if ((16 * C + 4 * u + 4) % kSumColsOf<Q> == 0) {
 #pragma GCC unroll 16
-      for (int m = 0; m < M; ++m) totals[m] = add_i32(totals[m], to_i32<Q::kBits>(sums[m]));
+      for (int m = 0; m < M; ++m)
+        totals[m] = add_sum<Q>(totals[m], sums[m], weights[at.panel], col);
     }
   }
   if constexpr ((C + 1) * 16 < Q::kGroupCols) add_columns<Q, C + 1>(weights, at, x, sums, totals);
@@ -223,8 +164,7 @@ template <class Q, int M, int P, class Weights, class Chunk>
 [[gnu::always_inline]] inline void sum_block(const Weights (&weights)[P], size_t panel,
                                              size_t block, const Chunk* x, I32x16 (&totals)[M]) {
   SubSum sums[M];
-#pragma GCC unroll 16
-  for (int m = 0; m < M; ++m) totals[m] = set1_i32(0);
+  start_totals<Q>(weights[panel], x, totals);
   for (size_t group = 0; group < Q::kBlockCols / Q::kGroupCols; ++group)
     add_columns<Q, 0>(weights, {panel, block, group}, x, sums, totals);
 }
@@ -340,57 +280,4 @@ void multiply_few(const Panels& panels, const Activations& x, size_t row, float*
       multiply_tile<Q, M, 1>(panels, panel, x, row, y, y_stride);
   }
   if constexpr (M > 1) multiply_few<Q, M - 1>(panels, x, row, y, y_stride);
-}
-
-// Many rows: y[row][0..15] += one unpacked chunk · row, M rows at a time.
-template <class Q, int M>
-void add_to_rows(UnpackedChunk<Q> (&weights)[1], const ChunkOf<Q>* x, size_t row, size_t n_rows,
-                 float* y) {
-  for (; row + M <= n_rows; row += M, weights[0].packed = nullptr) {
-    F32x16 results[1][M];
-#pragma GCC unroll 16
-    for (size_t m = 0; m < M; ++m) results[0][m] = load(y + 16 * (row + m));
-    add_chunk<Q>(weights, x + row, results);
-#pragma GCC unroll 16
-    for (size_t m = 0; m < M; ++m) store(y + 16 * (row + m), results[0][m]);
-  }
-  if constexpr (M > 1) add_to_rows<Q, M - 1>(weights, x, row, n_rows, y);
-}
-
-template <class Q>
-void multiply_many(const Panels& panels, size_t panel, const Activations& x, float* y,
-                   size_t y_stride) {
-  UnpackedStore store_of_chunk;
-  alignas(64) float results[kManyRows][16];
-  for (size_t row = 0; row < x.n_rows; ++row)
-    store(results[row], result_so_far(x, y + row * y_stride));
-  const auto* chunks = reinterpret_cast<const ChunkOf<Q>*>(x.chunks);
-  for (size_t c = x.first_chunk; c < x.end_chunk; ++c) {
-    const PanelChunk<Q> packed(panels, panel, c, 1);
-    UnpackedChunk<Q> weights[1] = {unpack_chunk(packed, store_of_chunk)};
-    weights[0].packed = &packed;
-    add_to_rows<Q, kRowTile>(weights, chunks + c * x.chunk_stride, 0, x.n_rows, results[0]);
-  }
-  for (size_t row = 0; row < x.n_rows; ++row) store(y + row * y_stride, load(results[row]));
-}
-
-// Takes the first rows, at most kManyRows, from `rest`.
-inline Activations take_many_rows(Activations& rest) {
-  Activations rows = rest;
-  if (rows.n_rows > kManyRows) rows.n_rows = kManyRows;
-  rest.chunks += rows.n_rows * kChunkBytes;
-  rest.n_rows -= rows.n_rows;
-  return rows;
-}
-
-template <class Q>
-void matmul(const Panels& panels, const Activations& x, float* y, size_t y_stride) {
-  Activations rest = x;
-  while (rest.n_rows > kFewRows) {
-    const Activations rows = take_many_rows(rest);
-    for (size_t p = 0; p < panels.count; ++p)
-      multiply_many<Q>(panels, p, rows, y + p * kPanelRows, y_stride);
-    y += rows.n_rows * y_stride;
-  }
-  multiply_few<Q, kRowTile>(panels, rest, 0, y, y_stride);
 }

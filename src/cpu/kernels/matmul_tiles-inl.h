@@ -39,7 +39,7 @@ template <class Q, int P>
 struct TileStore {
   static constexpr int kOperands = P * (kTwoPlanes<Q> ? 2 : 1);
   static_assert(kOperands <= 2);
-  UnpackedStore unpacked[P];
+  UnpackedScales scales[P];
   alignas(64) uint8_t operands[kOperands][kChunkCols / 4][64];
 };
 
@@ -91,8 +91,7 @@ void make_operands(const PanelChunk<Q>& chunk, size_t panel, TileStore<Q, P>& ou
       chunk.prefetch_share(col / Q::kBlockCols, col % Q::kBlockCols / kShareCols<Q>);
     auto& first = out.operands[panel];
     if constexpr (Q::kHasScales) {
-      const __m512i scale =
-          twice_in_32(load_i32(out.unpacked[panel].scales[unit * 4 / Q::kSubCols]));
+      const __m512i scale = twice_in_32(load_i32(out.scales[panel].scales[unit * 4 / Q::kSubCols]));
 #pragma GCC unroll 4
       for (size_t u = 0; u < 4; ++u) {
         const BytePlanes planes = planes_of<Q>(w[u], scale);
@@ -163,7 +162,7 @@ void sum_tiles(const TileStore<Q, P>& weights, size_t block, const ChunkOf<Q>* f
 
 // y[row..row + M - 1][0..15] += one block · these rows, whose sums begin at row `at` of the tile.
 template <class Q, int M, int P>
-[[gnu::always_inline]] inline void add_sums_of(const UnpackedChunk<Q> (&weights)[P], size_t block,
+[[gnu::always_inline]] inline void add_sums_of(const UnpackedScales (&weights)[P], size_t block,
                                                const TileSums& sums, size_t at,
                                                const TileRows<Q>& rows, size_t row) {
 #pragma GCC unroll 2
@@ -184,20 +183,20 @@ template <class Q, int M, int P>
 
 // y[row][0..15] += one block · row, from its sums from row `first` of the tile on.
 template <class Q, int P>
-void add_sums(const UnpackedChunk<Q> (&weights)[P], size_t block, const TileSums& sums,
-              size_t first, const TileRows<Q>& rows) {
+void add_sums(const UnpackedScales (&weights)[P], size_t block, const TileSums& sums, size_t first,
+              const TileRows<Q>& rows) {
   size_t row = 0;
   for (; row + 4 <= rows.n_rows; row += 4)
     add_sums_of<Q, 4>(weights, block, sums, first + row, rows, row);
   for (; row < rows.n_rows; ++row) add_sums_of<Q, 1>(weights, block, sums, first + row, rows, row);
 }
 
-// y[row][0..15] += one unpacked chunk · row. The tiles of rows have one height, so that one
+// y[row][0..15] += one chunk · row. The tiles of rows have one height, so that one
 // configuration does for all: the last one may begin among the rows of the one before it, whose
 // sums are then made twice and used once.
 template <class Q, int P>
-void add_chunk_to_tiles(const UnpackedChunk<Q> (&weights)[P], const TileStore<Q, P>& operands,
-                        size_t tile_rows, const TileRows<Q>& rows) {
+void add_chunk_to_tiles(const TileStore<Q, P>& weights, size_t n_blocks, size_t tile_rows,
+                        const TileRows<Q>& rows) {
   TileSums sums[2];
   for (size_t row = 0; row < rows.n_rows; row += 2 * tile_rows) {
     const size_t second = row + tile_rows, left = rows.n_rows - second;
@@ -205,10 +204,10 @@ void add_chunk_to_tiles(const UnpackedChunk<Q> (&weights)[P], const TileStore<Q,
     const TileRows<Q> to_second = {rows.x + second, left < tile_rows ? left : tile_rows,
                                    rows.y + 16 * second};
     const size_t overlap = tile_rows - to_second.n_rows;
-    for (size_t block = 0; block < weights[0].n_blocks; ++block) {
-      sum_tiles(operands, block, to_first.x, to_second.x - overlap, sums);
-      add_sums(weights, block, sums[0], 0, to_first);
-      add_sums(weights, block, sums[1], overlap, to_second);
+    for (size_t block = 0; block < n_blocks; ++block) {
+      sum_tiles(weights, block, to_first.x, to_second.x - overlap, sums);
+      add_sums<Q>(weights.scales, block, sums[0], 0, to_first);
+      add_sums<Q>(weights.scales, block, sums[1], overlap, to_second);
     }
   }
 }
@@ -238,15 +237,14 @@ void multiply_tiles(const Panels& panels, size_t panel, const Activations& x, fl
   configure_for<Q>(tile_rows);
   const auto* chunks = reinterpret_cast<const ChunkOf<Q>*>(x.chunks);
   for (size_t c = x.first_chunk; c < x.end_chunk; ++c) {
-    UnpackedChunk<Q> weights[P];
+    PanelChunk<Q> packed;
     for (size_t p = 0; p < P; ++p) {
-      const PanelChunk<Q> packed(panels, panel + p, c, P);
-      unpack_scales(packed, operands.unpacked[p]);
+      packed = {panels, panel + p, c, P};
+      unpack_scales(packed, operands.scales[p]);
       make_operands(packed, p, operands);
-      weights[p] = {&operands.unpacked[p], packed.n_blocks};
     }
     finish_stores(&operands);
-    add_chunk_to_tiles(weights, operands, tile_rows,
+    add_chunk_to_tiles(operands, packed.n_blocks, tile_rows,
                        {chunks + c * x.chunk_stride, x.n_rows, results[0][0]});
   }
   _tile_release();

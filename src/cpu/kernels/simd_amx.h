@@ -37,40 +37,12 @@ template <int Bits>
   return _mm512_sub_epi8(codes, _mm512_set1_epi8(static_cast<char>(zero)));
 }
 
-// What follows multiplies four columns of codes of 16 rows by a scale for each row, which is there
-// twice: in the upper and in the lower 16 bits.
-[[gnu::always_inline]] inline __m512i twice_in_32(I32x16 scale) {
-  return _mm512_or_si512(_mm512_slli_epi32(scale, 16), _mm512_and_si512(scale, set1_i32(0xFFFF)));
-}
+// What follows goes with the products of codes and scales in simd_avx512_int.h.
 [[gnu::always_inline]] inline __m512i low_octal_digit(__m512i scale) {
   return _mm512_and_si512(scale, _mm512_set1_epi16(7));
 }
 [[gnu::always_inline]] inline __m512i high_octal_digit(__m512i scale) {
   return _mm512_srli_epi16(scale, 3);
-}
-[[gnu::always_inline]] inline __m512i negative(__m512i scale) {
-  return _mm512_sub_epi16(_mm512_set1_epi16(0), scale);
-}
-
-// scale * code where that is never negative nor above 255: nothing is carried from byte to byte.
-[[gnu::always_inline]] inline U8x64 small_products(U8x64 codes, __m512i scale) {
-  return _mm512_mullo_epi16(codes, scale);
-}
-
-// The 16-bit numbers scale * (code - zero).
-struct WordProducts {
-  __m512i even, odd;  // of columns 0 and 2, of columns 1 and 3
-};
-[[gnu::always_inline]] inline WordProducts products_of(U8x64 codes, __m512i scale, int zero) {
-  const __m512i zeros = _mm512_set1_epi16(static_cast<short>(zero));
-  const __m512i even = _mm512_and_si512(codes, _mm512_set1_epi16(0xFF));
-  const __m512i odd = _mm512_srli_epi16(codes, 8);
-  return {_mm512_mullo_epi16(_mm512_sub_epi16(even, zeros), scale),
-          _mm512_mullo_epi16(_mm512_sub_epi16(odd, zeros), scale)};
-}
-[[gnu::always_inline]] inline U8x64 low_bytes_of(const WordProducts& products) {
-  return _mm512_or_si512(_mm512_and_si512(products.even, _mm512_set1_epi16(0xFF)),
-                         _mm512_slli_epi16(products.odd, 8));
 }
 [[gnu::always_inline]] inline U8x64 high_bytes_of(const WordProducts& products) {
   return _mm512_or_si512(_mm512_srli_epi16(products.even, 8),

@@ -5,7 +5,9 @@
 constexpr int kFewTile = 6;
 constexpr int kRowTile = 4;
 constexpr size_t kFewRows = 4;
-constexpr size_t kManyRows = 128;
+constexpr int kManyTileRows = 4;
+constexpr int kManyTilePanels = 1;
+constexpr size_t kManyRows = 192;
 constexpr int kFloatRowTile = 3;
 constexpr int kQueryTile = 6;
 constexpr int kTileVectors = 1;

@@ -135,24 +135,44 @@ template <int B>
 using SubSum = I32x16;
 using Scale = I32x16;  // twice in a lane, as 16-bit numbers
 
+template <int Bits>
 [[gnu::always_inline]] inline Scale to_scale(B16 v) {
   return {_mm256_cvtepi8_epi16(_mm_unpacklo_epi8(v, v)),
           _mm256_cvtepi8_epi16(_mm_unpackhi_epi8(v, v))};
 }
 
-template <int Bits, int Zero>
+template <int Bits, int Zero, bool Scaled>
+constexpr int kSumZero = Zero;
+template <int Bits, int Zero, bool Scaled>
 constexpr size_t kSumCols = Bits == 8                               ? 256
                             : Bits == 6 || (Bits == 5 && Zero == 0) ? 16
                                                                     : 32;
 
 template <int Zero>
-[[gnu::always_inline]] inline SubSum start_sum(const int16_t* pair) {
-  if constexpr (Zero == 0) return set1_i32(0);
-  static_assert(Zero == 0 || Zero == 4 || Zero == 8 || Zero == 16 || Zero == 32);
-  const __m256i offset =
-      _mm256_sub_epi16(_mm256_setzero_si256(),
-                       _mm256_slli_epi16(broadcast_4_bytes(pair), __builtin_ctz(Zero | 0x100)));
-  return {offset, offset};
+[[gnu::always_inline]] inline __m256i start_of_half(const int16_t* pair) {
+  static_assert(Zero == 4 || Zero == 8 || Zero == 16 || Zero == 32);
+  return _mm256_sub_epi16(_mm256_setzero_si256(),
+                          _mm256_slli_epi16(broadcast_4_bytes(pair), __builtin_ctz(Zero)));
+}
+template <int Zero, size_t Cols>
+[[gnu::always_inline]] inline SubSum start_sum(const ChunkQ8x256& x, size_t col) {
+  if constexpr (Zero == 0) {
+    return set1_i32(0);
+  } else {
+    __m256i half = start_of_half<Zero>(x.pairs[col / 16]);
+    if constexpr (Cols == 32)
+      half = _mm256_add_epi16(half, start_of_half<Zero>(x.pairs[col / 16 + 1]));
+    return {half, half};
+  }
+}
+template <int Zero, size_t Cols>
+[[gnu::always_inline]] inline SubSum start_sum(const ChunkQ8x32& x, size_t col) {
+  if constexpr (Zero == 0) {
+    return set1_i32(0);
+  } else {
+    const __m256i half = start_of_half<Zero>(x.pairs[col / 32]);
+    return {half, half};
+  }
 }
 // Without the empty statement g++ turns the chain of sums into a tree, computes all products first
 // and keeps them in memory: half the speed.
@@ -167,11 +187,12 @@ template <int Bits>
   asm("" : "+x"(sum));
   return sum;
 }
+using Four = __m256i;
+[[gnu::always_inline]] inline Four load_four(const int8_t* a) { return broadcast_4_bytes(a); }
 template <int Bits>
-[[gnu::always_inline]] inline void add_unit(SubSum& sum, U8x64 w, const int8_t* a) {
-  const __m256i four = broadcast_4_bytes(a);
-  sum.low = add_products<Bits>(sum.low, w.low, four);
-  sum.high = add_products<Bits>(sum.high, w.high, four);
+[[gnu::always_inline]] inline void add_unit(SubSum& sum, U8x64 w, Four a) {
+  sum.low = add_products<Bits>(sum.low, w.low, a);
+  sum.high = add_products<Bits>(sum.high, w.high, a);
 }
 template <int Bits>
 [[gnu::always_inline]] inline I32x16 to_i32(SubSum sum) {
@@ -189,6 +210,12 @@ template <int Bits>
                   {_mm256_madd_epi16(sum.low, scale.low), _mm256_madd_epi16(sum.high, scale.high)});
   asm("" : "+x"(total.low), "+x"(total.high));
   return total;
+}
+[[gnu::always_inline]] inline void sums_of_8(const int8_t* a, int16_t* sums) {
+  const __m128i from_0 = _mm_xor_si128(load_16_bytes(a), _mm_set1_epi8(-128));
+  const __m128i both = _mm_sad_epu8(from_0, _mm_setzero_si128());
+  sums[0] = static_cast<int16_t>(_mm_extract_epi16(both, 0) - 8 * 128);
+  sums[1] = static_cast<int16_t>(_mm_extract_epi16(both, 4) - 8 * 128);
 }
 [[gnu::always_inline]] inline void pair_sums(const int8_t* a, int16_t* pair) {
   __m128i sums = _mm_maddubs_epi16(_mm_set1_epi8(1), load_16_bytes(a));

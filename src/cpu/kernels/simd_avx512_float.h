@@ -4,7 +4,9 @@
 constexpr int kFewTile = 16;
 constexpr int kRowTile = 8;
 constexpr size_t kFewRows = 8;
-constexpr size_t kManyRows = 128;
+constexpr int kManyTileRows = 6;
+constexpr int kManyTilePanels = 2;
+constexpr size_t kManyRows = 192;
 constexpr int kFloatRowTile = 8;
 constexpr int kQueryTile = 12;
 constexpr int kTileVectors = 2;

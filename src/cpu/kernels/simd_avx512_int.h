@@ -79,22 +79,69 @@ template <int B>
 [[gnu::always_inline]] inline I32x16 load_i32(const void* from) { return _mm512_loadu_si512(from); }
 [[gnu::always_inline]] inline void store_i32(void* to, I32x16 v) { _mm512_storeu_si512(to, v); }
 
+// The compiler forgets what it knows of a value, which is in a register now.
+template <class V>
+[[gnu::always_inline]] inline void hide(V& v) {
+  asm volatile("" : "+v"(v));
+}
+
+// Sums with a scale are kept so small that they fit 16 bits: their lower halves times scale are one
+// instruction then, where the product of 32 bits takes three. So codes of four and five bits are
+// summed as if they counted from their middle, and only so many columns at a time. The upper halves
+// of a sum may be anything.
 using SubSum = I32x16;
-using Scale = I32x16;
+using Scale = I32x16;  // in the lower halves; of 8-bit codes, whose sums are too large, whole lanes
 
-[[gnu::always_inline]] inline Scale to_scale(B16 v) { return signed_lanes(v); }
+template <int Bits>
+[[gnu::always_inline]] inline Scale to_scale(B16 v) {
+  const I32x16 lanes = signed_lanes(v);
+  return Bits == 8 ? lanes : _mm512_and_si512(lanes, set1_i32(0xFFFF));
+}
 
-template <int Bits, int Zero>
-constexpr size_t kSumCols = 256;
+template <int Bits, int Zero, bool Scaled>
+constexpr int kSumZero = Scaled&& Zero == 0 && (Bits == 4 || Bits == 5) ? 1 << (Bits - 1) : Zero;
+template <int Bits, int Zero, bool Scaled>
+constexpr size_t kSumCols = !Scaled || Bits == 8 ? 256
+                            : Bits == 6          ? 8
+                            : Bits == 5          ? 16
+                                                 : 32;
 
 template <int Zero>
-[[gnu::always_inline]] inline SubSum start_sum(const int16_t* pair) {
-  if constexpr (Zero == 0) return set1_i32(0);
+[[gnu::always_inline]] inline SubSum start_of_pair(const int16_t* pair) {
   return _mm512_dpwssd_epi32(set1_i32(0), broadcast_4_bytes(pair), _mm512_set1_epi16(-Zero));
 }
+template <int Zero, size_t Cols>
+[[gnu::always_inline]] inline SubSum start_sum(const ChunkQ8x256& x, size_t col) {
+  if constexpr (Zero == 0) {
+    return set1_i32(0);
+  } else if constexpr (Zero == 32 && Cols == 8) {
+    return broadcast_4_bytes(x.starts_8 + col / 8);
+  } else if constexpr (Zero == 16 && Cols == 16) {
+    return broadcast_4_bytes(x.starts_16 + col / 16);
+  } else if constexpr (Zero == 8 && Cols == 32) {
+    return broadcast_4_bytes(x.starts_32 + col / 32);
+  } else if constexpr (Cols == 32) {
+    return add_i32(start_of_pair<Zero>(x.pairs[col / 16]),
+                   start_of_pair<Zero>(x.pairs[col / 16 + 1]));
+  } else {
+    return start_of_pair<Zero>(x.pairs[col / 16]);
+  }
+}
+template <int Zero, size_t Cols>
+[[gnu::always_inline]] inline SubSum start_sum(const ChunkQ8x32& x, size_t col) {
+  if constexpr (Zero == 0) return set1_i32(0);
+  if constexpr (Zero == 8) return broadcast_4_bytes(x.starts_from_8 + col / 32);
+  if constexpr (Zero == 128) return broadcast_4_bytes(x.starts_from_128 + col / 32);
+  return start_of_pair<Zero>(x.pairs[col / 32]);
+}
+using Four = __m512i;
+[[gnu::always_inline]] inline Four load_four(const int8_t* a) { return broadcast_4_bytes(a); }
+// Not hidden, g++ delays a chain of sums until its end is needed and keeps what goes into it in
+// memory: two thirds of the speed.
 template <int Bits>
-[[gnu::always_inline]] inline void add_unit(SubSum& sum, U8x64 w, const int8_t* a) {
-  sum = _mm512_dpbusd_epi32(sum, w, broadcast_4_bytes(a));
+[[gnu::always_inline]] inline void add_unit(SubSum& sum, U8x64 w, Four a) {
+  sum = _mm512_dpbusd_epi32(sum, w, a);
+  hide(sum);
 }
 template <int Bits>
 [[gnu::always_inline]] inline I32x16 to_i32(SubSum sum) {
@@ -102,7 +149,17 @@ template <int Bits>
 }
 template <int Bits>
 [[gnu::always_inline]] inline I32x16 add_scaled(I32x16 total, SubSum sum, Scale scale) {
-  return add_i32(total, _mm512_mullo_epi32(sum, scale));
+  if constexpr (Bits == 8) return add_i32(total, _mm512_mullo_epi32(sum, scale));
+  total = _mm512_dpwssd_epi32(total, sum, scale);
+  hide(total);
+  return total;
+}
+[[gnu::always_inline]] inline void sums_of_8(const int8_t* a, int16_t* sums) {
+  const __m128i quants = _mm_loadu_si128(reinterpret_cast<const __m128i*>(a));
+  const __m128i both =
+      _mm_sad_epu8(_mm_xor_si128(quants, _mm_set1_epi8(-128)), _mm_setzero_si128());
+  sums[0] = static_cast<int16_t>(_mm_extract_epi16(both, 0) - 8 * 128);
+  sums[1] = static_cast<int16_t>(_mm_extract_epi16(both, 4) - 8 * 128);
 }
 [[gnu::always_inline]] inline void pair_sums(const int8_t* a, int16_t* pair) {
   __m128i sums =
@@ -113,6 +170,36 @@ template <int Bits>
   std::memcpy(pair, &both, sizeof(both));
 }
 
+// What follows multiplies four columns of codes of 16 rows by a scale for each row, which is there
+// twice: in the upper and in the lower 16 bits.
+[[gnu::always_inline]] inline __m512i twice_in_32(I32x16 scale) {
+  return _mm512_or_si512(_mm512_slli_epi32(scale, 16), _mm512_and_si512(scale, set1_i32(0xFFFF)));
+}
+[[gnu::always_inline]] inline __m512i negative(__m512i scale) {
+  return _mm512_sub_epi16(_mm512_set1_epi16(0), scale);
+}
+
+// scale * code where that is never negative nor above 255: nothing is carried from byte to byte.
+[[gnu::always_inline]] inline U8x64 small_products(U8x64 codes, __m512i scale) {
+  return _mm512_mullo_epi16(codes, scale);
+}
+
+// The 16-bit numbers scale * (code - zero).
+struct WordProducts {
+  __m512i even, odd;  // of columns 0 and 2, of columns 1 and 3
+};
+[[gnu::always_inline]] inline WordProducts products_of(U8x64 codes, __m512i scale, int zero) {
+  const __m512i zeros = _mm512_set1_epi16(static_cast<short>(zero));
+  const __m512i even = _mm512_and_si512(codes, _mm512_set1_epi16(0xFF));
+  const __m512i odd = _mm512_srli_epi16(codes, 8);
+  return {_mm512_mullo_epi16(_mm512_sub_epi16(even, zeros), scale),
+          _mm512_mullo_epi16(_mm512_sub_epi16(odd, zeros), scale)};
+}
+[[gnu::always_inline]] inline U8x64 low_bytes_of(const WordProducts& products) {
+  return _mm512_or_si512(_mm512_and_si512(products.even, _mm512_set1_epi16(0xFF)),
+                         _mm512_slli_epi16(products.odd, 8));
+}
+
 constexpr int kRegisters = 1;
 [[gnu::always_inline]] inline U8x64 set1_bytes(uint8_t x) {
   return _mm512_set1_epi8(static_cast<char>(x));
@@ -121,11 +208,6 @@ template <int Bits>
 [[gnu::always_inline]] inline SubSum add_products_of(SubSum sum, U8x64 a, U8x64 b) {
   return _mm512_dpbusd_epi32(sum, a, b);
 }
-template <class V>
-[[gnu::always_inline]] inline void hide(V& v) {
-  asm volatile("" : "+v"(v));
-}
-
 [[gnu::always_inline]] inline void prefetch(const void* address) {
   _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T0);
 }

@@ -2,10 +2,12 @@
 // same functions the same results, bit by bit. Included by table_scalar.cpp inside its anonymous
 // namespace. Functions of many lanes stay calls: inlined, they take long to compile and win little.
 
-constexpr int kFewTile = 1;        // results, rows times panels, of a pass of few rows
-constexpr int kRowTile = 1;        // activation rows that are multiplied together
-constexpr size_t kFewRows = 4;     // up to so many rows take codes straight from the panel
-constexpr size_t kManyRows = 128;  // so many at most share an unpacked chunk
+constexpr int kFewTile = 1;     // results, rows times panels, of a pass of few rows
+constexpr int kRowTile = 1;     // activation rows that are multiplied together
+constexpr size_t kFewRows = 4;  // up to so many rows take codes straight from the panel
+constexpr int kManyTileRows = 1;
+constexpr int kManyTilePanels = 1;
+constexpr size_t kManyRows = 192;  // so many at most share an unpacked chunk
 constexpr int kFloatRowTile = 1;   // the same for panels of floats
 constexpr int kQueryTile = 1;      // attention: queries that share one load of a key or value
 constexpr int kTileVectors = 1;    // attention: registers of keys or values side by side

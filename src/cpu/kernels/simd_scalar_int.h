@@ -156,21 +156,33 @@ inline void store_i32(void* to, const I32x16& v) { std::memcpy(to, v.lane, sizeo
 using SubSum = I32x16;
 using Scale = I32x16;  // signed bytes of the rows as add_scaled() wants them
 
-inline Scale to_scale(const B16& v) { return signed_lanes(v); }
+template <int Bits>
+inline Scale to_scale(const B16& v) {
+  return signed_lanes(v);
+}
 
-// Columns that a SubSum has room for, if the codes have so many bits and count from Zero.
-template <int Bits, int Zero>
+// What codes of so many bits, which count from Zero, are taken to count from while they are summed:
+// add_scaled() may want small sums. Scaled: sub-blocks have integer scales.
+template <int Bits, int Zero, bool Scaled>
+constexpr int kSumZero = Zero;
+// Columns that a SubSum has room for.
+template <int Bits, int Zero, bool Scaled>
 constexpr size_t kSumCols = 256;
 
-// The sum for codes that count from Zero begins with -Zero times the sum of the activations, of
-// which `pair` holds two parts (activation_chunk.h).
-template <int Zero>
-[[gnu::noinline]] SubSum start_sum(const int16_t* pair) {
-  return set1_i32(-Zero * (pair[0] + pair[1]));
+// The sum of columns `col` to `col` + Cols - 1 for codes that count from Zero begins with -Zero
+// times the sum of the activations.
+template <int Zero, size_t Cols, class Chunk>
+[[gnu::noinline]] SubSum start_sum(const Chunk& x, size_t col) {
+  int32_t sum = 0;
+  for (size_t i = 0; i < Cols; ++i) sum += x.quants[col + i];
+  return set1_i32(-Zero * sum);
 }
+// Four activations, for all rows.
+using Four = const int8_t*;
+inline Four load_four(const int8_t* a) { return a; }
 // sum += codes · a: four columns, which w holds in the bytes of its lanes.
 template <int Bits>
-[[gnu::noinline]] void add_unit(SubSum& sum, const U8x64& w, const int8_t* a) {
+[[gnu::noinline]] void add_unit(SubSum& sum, const U8x64& w, Four a) {
   for (int i = 0; i < 16; ++i) {
     for (int k = 0; k < 4; ++k) sum.lane[i] += w.byte[4 * i + k] * a[k];
   }
@@ -184,6 +196,11 @@ template <int Bits>
 [[gnu::noinline]] I32x16 add_scaled(I32x16 total, const SubSum& sum, const Scale& scale) {
   for (int i = 0; i < 16; ++i) total.lane[i] += sum.lane[i] * scale.lane[i];
   return total;
+}
+// The sums of activations 0 to 7 and 8 to 15.
+inline void sums_of_8(const int8_t* a, int16_t* sums) {
+  sums[0] = sums[1] = 0;
+  for (int i = 0; i < 16; ++i) sums[i / 8] = static_cast<int16_t>(sums[i / 8] + a[i]);
 }
 // The sums of 16 activations at columns 0, 1 mod 4 and at columns 2, 3 mod 4.
 inline void pair_sums(const int8_t* a, int16_t* pair) {

@@ -3,7 +3,7 @@
 
 template <class... Q>
 constexpr void add_quantised(CodesList<Q...>, KernelTable& table) {
-  ((table.matmul[table_index(Q::kType)] = matmul<Q>), ...);
+  ((table.matmul[table_index(Q::kType)] = matmul<Q, OperandsOf<Q>>), ...);
   ((table.widen[table_index(Q::kType)] = widen<Q>), ...);
 }
 

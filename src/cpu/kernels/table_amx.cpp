@@ -25,6 +25,7 @@ const KernelTable& avx512_kernels() { return avx512_table(); }
 #include "cpu/kernels/simd_amx.h"
 #include "cpu/kernels/codes-inl.h"
 #include "cpu/kernels/matmul-inl.h"
+#include "cpu/kernels/matmul_many-inl.h"
 #include "cpu/kernels/matmul_tiles-inl.h"
 // clang-format on
 

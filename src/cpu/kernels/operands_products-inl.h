@@ -1,0 +1,50 @@
+// For matmul_many-inl.h: codes times their integer scales, where the products fit a byte. Then the
+// sums of a block of 256 need nothing in between. Included by table_avx512.cpp inside its anonymous
+// namespace and target region.
+
+// What the products of Q are counted from, so that they are not negative: those of Q2_K are 0 to
+// 45, those of Q3_K -124 to 128.
+template <class Q>
+constexpr int kProductZero = Q::kType == Type::kQ3_K ? 127 : 0;
+
+template <class Q>
+struct ProductOperands {
+  static_assert(Q::kType == Type::kQ2_K || Q::kType == Type::kQ3_K);
+  static constexpr int kRows = kManyTileRows, kPanels = kManyTilePanels;
+  struct Unpacked : UnpackedScales {
+    alignas(64) uint8_t codes[kChunkCols / 4][64];
+  };
+
+  static void unpack(const PanelChunk<Q>& chunk, Unpacked& out) {
+    unpack_scales(chunk, out);
+    unpack_all_codes<Q>(chunk, [&](size_t unit, const U8x64(&w)[4]) {
+      const __m512i scale = twice_in_32(load_i32(out.scales[unit * 4 / Q::kSubCols]));
+#pragma GCC unroll 4
+      for (size_t u = 0; u < 4; ++u) {
+        if constexpr (kProductZero<Q> == 0) {
+          store_bytes(out.codes[unit + u], small_products(w[u], scale));
+        } else {  // 127 - n is n with all bits but the highest one turned
+          const U8x64 negated = low_bytes_of(products_of(w[u], negative(scale), Q::kZero));
+          store_bytes(out.codes[unit + u], xor_bytes(negated, 0x7F));
+        }
+      }
+    });
+  }
+
+  template <int M, int P>
+  [[gnu::always_inline]] static inline void sum_block(const Unpacked (&weights)[P],
+                                                      Source<Q> source, size_t block,
+                                                      const ChunkQ8x256* x,
+                                                      I32x16 (&totals)[P][M]) {
+#pragma GCC unroll 16
+    for (int m = 0; m < M; ++m) {
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) totals[p][m] = set1_i32(-kProductZero<Q> * x[m].sum);
+    }
+    for (size_t col = 0; col < kChunkCols; col += 16) {
+      prefetch_at<Q, P>(source, block, col);
+#pragma GCC unroll 4
+      for (size_t u = 0; u < 4; ++u) add_four_columns<Q::kBits>(weights, x, col + 4 * u, totals);
+    }
+  }
+};
