@@ -82,12 +82,12 @@ TEST_P(MatmulOf, IsTheDotProductOfWeightsAndActivations) {
 
 // Up to 8 rows, one pair of tiles, two pairs, full ones, and more than one pass over a panel.
 constexpr size_t kRowCounts[] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,
-                                 12, 13, 14, 15, 16, 17, 31, 32, 33, 64, 143};
+                                 12, 13, 14, 15, 16, 17, 31, 32, 33, 64, 207};
 
 TEST_P(MatmulOf, GivesEachRowTheSameBitsForAnyNumberOfRowsAndInstructionSet) {
   Random random(5);
   for (const size_t cols : widths()) {
-    const size_t most = cols <= 256 ? 143 : 33;
+    const size_t most = cols <= 256 ? 207 : 33;
     const TestPanel panel(random, GetParam(), 16, cols);
     const TestActivations x(activation_format(GetParam()), cols, most,
                             random_floats(random, most * cols));

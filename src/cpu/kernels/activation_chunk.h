@@ -17,14 +17,12 @@ struct alignas(64) ChunkQ8x256 {
   int16_t pairs[16][2];       ///< per 16 columns: of columns 0, 1 mod 4 and of columns 2, 3 mod 4
   int16_t sums_16[16];        ///< per 16 columns
   int16_t sums_32[8];         ///< per 32 columns
-  /// What the sums of N columns begin with whose codes count from 256 / N: -256 / N times the
-  /// quants'.
+  /// Per N columns: -256 / N times the sum, with which sums of codes that count from 256 / N begin.
   int16_t starts_8[32], starts_16[16], starts_32[8];
   int16_t eightfold_32[8];  ///< -starts_32
   int32_t sum;              ///< of all quants
   float scale;              ///< max|x| / 127
-  int8_t
-      odd_lines[64];  ///< a chunk that follows another does not meet it in the same sets of a cache
+  int8_t unused[64];        ///< an odd number of lines: chunks in a row spread over all of a cache
 };
 
 /// For weights in blocks of 32: a scale for each.
@@ -33,9 +31,10 @@ struct alignas(64) ChunkQ8x32 {
   int16_t pairs[8][2];   ///< per 32 columns
   float scales[8];       ///< per 32 columns
   float scaled_sums[8];  ///< per 32 columns: scale * sum of quants
-  /// What the sums of 32 columns begin with whose codes count from 8 and from 128.
+  /// Per 32 columns: -8 and -128 times the sum, with which sums of codes that count from there
+  /// begin.
   int32_t starts_from_8[8], starts_from_128[8];
-  int8_t odd_lines[128];
+  int8_t unused[128];
 };
 
 static_assert(sizeof(ChunkQ8x256) == sizeof(ChunkQ8x32) && sizeof(ChunkQ8x256) % 128 == 64);

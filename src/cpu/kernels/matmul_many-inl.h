@@ -44,6 +44,11 @@ void unpack_scales(const PanelChunk<Q>& chunk, UnpackedScales& out) {
   }
 }
 
+// A chunk: what add_unit() multiplies, and scales.
+struct UnpackedChunk : UnpackedScales {
+  alignas(64) uint8_t codes[kChunkCols / 4][64];
+};
+
 // Hands out codes C and up of a group: keep(unit, four units of 16 columns).
 template <class Q, int C, class Keep>
 [[gnu::always_inline]] inline void unpack_codes(const PanelChunk<Q>& chunk, size_t block,
@@ -74,16 +79,17 @@ template <class Q, int P>
   for (int p = 0; p < P; ++p) source[p].prefetch_share(block, col % Q::kBlockCols / kShareCols<Q>);
 }
 
-// sums[p][m] += columns `col` to `col` + 3 of weights[p] · x[m].
-template <int Bits, int M, int P, class Unpacked, class Chunk>
-[[gnu::always_inline]] inline void add_four_columns(const Unpacked (&weights)[P], const Chunk* x,
-                                                    size_t col, SubSum (&sums)[P][M]) {
+// sums[p][m] += four columns of weights[p] · x[m], from 4 * unit on.
+template <int Bits, int M, int P, class Chunk>
+[[gnu::always_inline]] inline void add_four_columns(const UnpackedChunk (&weights)[P],
+                                                    const Chunk* x, size_t unit,
+                                                    SubSum (&sums)[P][M]) {
   U8x64 w[P];
 #pragma GCC unroll 4
-  for (int p = 0; p < P; ++p) w[p] = load_bytes(weights[p].codes[col / 4]);
+  for (int p = 0; p < P; ++p) w[p] = load_bytes(weights[p].codes[unit]);
 #pragma GCC unroll 16
   for (int m = 0; m < M; ++m) {
-    const Four a = load_four(x[m].quants + col);
+    const Four a = load_four(x[m].quants + 4 * unit);
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) add_unit<Bits>(sums[p][m], w[p], a);
   }
@@ -91,12 +97,7 @@ template <int Bits, int M, int P, class Unpacked, class Chunk>
 
 template <class Q>
 struct CodeOperands {
-  static constexpr int kRows = kManyTileRows, kPanels = kManyTilePanels;
-  struct Unpacked : UnpackedScales {
-    alignas(64) uint8_t codes[kChunkCols / 4][64];
-  };
-
-  static void unpack(const PanelChunk<Q>& chunk, Unpacked& out) {
+  static void unpack(const PanelChunk<Q>& chunk, UnpackedChunk& out) {
     unpack_all_codes<Q>(chunk, [&](size_t unit, const U8x64(&w)[4]) {
 #pragma GCC unroll 4
       for (size_t u = 0; u < 4; ++u) store_bytes(out.codes[unit + u], w[u]);
@@ -106,14 +107,15 @@ struct CodeOperands {
 
   // totals[p][m] = the integers of one block of weights[p] · x[m].
   template <int M, int P>
-  [[gnu::always_inline]] static inline void sum_block(const Unpacked (&weights)[P],
+  [[gnu::always_inline]] static inline void sum_block(const UnpackedChunk (&weights)[P],
                                                       Source<Q> source, size_t block,
                                                       const ChunkOf<Q>* x, I32x16 (&totals)[P][M]) {
     constexpr size_t kCols = kSumColsOf<Q>;
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) start_totals<Q>(weights[p], x, totals[p]);
-    const size_t end = (block + 1) * Q::kBlockCols;
-    for (size_t col = block * Q::kBlockCols; col < end; col += kCols) {
+    const size_t end = (block + 1) * Q::kBlockCols / 4;
+    for (size_t unit = block * Q::kBlockCols / 4; unit < end; unit += kCols / 4) {
+      const size_t col = 4 * unit;
       prefetch_at<Q, P>(source, block, col);
       SubSum sums[P][M];
 #pragma GCC unroll 16
@@ -123,8 +125,7 @@ struct CodeOperands {
         for (int p = 1; p < P; ++p) sums[p][m] = sums[0][m];
       }
 #pragma GCC unroll 8
-      for (size_t u = 0; u < kCols / 4; ++u)
-        add_four_columns<Q::kBits>(weights, x, col + 4 * u, sums);
+      for (size_t u = 0; u < kCols / 4; ++u) add_four_columns<Q::kBits>(weights, x, unit + u, sums);
 #pragma GCC unroll 4
       for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 16
@@ -150,7 +151,7 @@ struct ManyRows {
 
 // y[p][row][0..15] += one unpacked chunk of panel p · row, M rows at a time, from `row` on.
 template <class Q, class Operands, int M, int P>
-void add_to_rows(const typename Operands::Unpacked (&weights)[P], size_t n_blocks, Source<Q> source,
+void add_to_rows(const UnpackedChunk (&weights)[P], size_t n_blocks, Source<Q> source,
                  const ManyRows<Q>& rows, size_t row) {
   for (; row + M <= rows.n_rows; row += M, source = nullptr) {
     F32x16 results[P][M];
@@ -181,7 +182,7 @@ void add_to_rows(const typename Operands::Unpacked (&weights)[P], size_t n_block
 template <class Q, class Operands, int P>
 void multiply_many(const Panels& panels, size_t panel, const Activations& x, float* y,
                    size_t y_stride) {
-  typename Operands::Unpacked weights[P];
+  UnpackedChunk weights[P];
   alignas(64) float results[P][kManyRows][kPanelRows];
   const auto result = [&](size_t p, size_t row) {
     return y + row * y_stride + (panel + p) * kPanelRows;
@@ -197,7 +198,7 @@ void multiply_many(const Panels& panels, size_t panel, const Activations& x, flo
       packed[p] = {panels, panel + p, c, P};
       Operands::unpack(packed[p], weights[p]);
     }
-    add_to_rows<Q, Operands, Operands::kRows, P>(
+    add_to_rows<Q, Operands, kManyTileRows, P>(
         weights, packed[0].n_blocks, packed, {chunks + c * x.chunk_stride, x.n_rows, results[0][0]},
         0);
   }
@@ -217,7 +218,7 @@ inline Activations take_many_rows(Activations& rest) {
 
 template <class Q, class Operands>
 void matmul(const Panels& panels, const Activations& x, float* y, size_t y_stride) {
-  constexpr int kTogether = Operands::kPanels;
+  constexpr int kTogether = kManyTilePanels;
   Activations rest = x;
   while (rest.n_rows > kFewRows) {
     const Activations rows = take_many_rows(rest);

@@ -10,12 +10,8 @@ constexpr int kProductZero = Q::kType == Type::kQ3_K ? 127 : 0;
 template <class Q>
 struct ProductOperands {
   static_assert(Q::kType == Type::kQ2_K || Q::kType == Type::kQ3_K);
-  static constexpr int kRows = kManyTileRows, kPanels = kManyTilePanels;
-  struct Unpacked : UnpackedScales {
-    alignas(64) uint8_t codes[kChunkCols / 4][64];
-  };
 
-  static void unpack(const PanelChunk<Q>& chunk, Unpacked& out) {
+  static void unpack(const PanelChunk<Q>& chunk, UnpackedChunk& out) {
     unpack_scales(chunk, out);
     unpack_all_codes<Q>(chunk, [&](size_t unit, const U8x64(&w)[4]) {
       const __m512i scale = twice_in_32(load_i32(out.scales[unit * 4 / Q::kSubCols]));
@@ -32,7 +28,7 @@ struct ProductOperands {
   }
 
   template <int M, int P>
-  [[gnu::always_inline]] static inline void sum_block(const Unpacked (&weights)[P],
+  [[gnu::always_inline]] static inline void sum_block(const UnpackedChunk (&weights)[P],
                                                       Source<Q> source, size_t block,
                                                       const ChunkQ8x256* x,
                                                       I32x16 (&totals)[P][M]) {
@@ -41,10 +37,10 @@ struct ProductOperands {
 #pragma GCC unroll 4
       for (int p = 0; p < P; ++p) totals[p][m] = set1_i32(-kProductZero<Q> * x[m].sum);
     }
-    for (size_t col = 0; col < kChunkCols; col += 16) {
-      prefetch_at<Q, P>(source, block, col);
+    for (size_t unit = 0; unit < kChunkCols / 4; unit += 4) {
+      prefetch_at<Q, P>(source, block, 4 * unit);
 #pragma GCC unroll 4
-      for (size_t u = 0; u < 4; ++u) add_four_columns<Q::kBits>(weights, x, col + 4 * u, totals);
+      for (size_t u = 0; u < 4; ++u) add_four_columns<Q::kBits>(weights, x, unit + u, totals);
     }
   }
 };

@@ -5,7 +5,7 @@
 constexpr int kFewTile = 6;
 constexpr int kRowTile = 4;
 constexpr size_t kFewRows = 4;
-constexpr int kManyTileRows = 4;
+constexpr int kManyTileRows = 6;
 constexpr int kManyTilePanels = 1;
 constexpr size_t kManyRows = 192;
 constexpr int kFloatRowTile = 3;

@@ -99,7 +99,7 @@ template <int Bits>
 }
 
 template <int Bits, int Zero, bool Scaled>
-constexpr int kSumZero = Scaled&& Zero == 0 && (Bits == 4 || Bits == 5) ? 1 << (Bits - 1) : Zero;
+constexpr int kSumZero = (Scaled && Zero == 0) && (Bits == 4 || Bits == 5) ? 1 << (Bits - 1) : Zero;
 template <int Bits, int Zero, bool Scaled>
 constexpr size_t kSumCols = !Scaled || Bits == 8 ? 256
                             : Bits == 6          ? 8
