@@ -14,22 +14,31 @@ using Clock = std::chrono::steady_clock;
 // cache. Attention takes as long over these as over real ones.
 constexpr int kFilling = 0x2C;
 
-// Which experts a step sent tokens to, layer by layer.
+// Which experts a step sent tokens to, layer by layer: in the last one those of rows with logits.
 class ExpertsUsed : public StepTrace {
  public:
-  explicit ExpertsUsed(const ModelConfig& config)
-      : used(config.n_layers, std::vector<bool>(config.n_experts, !config.has_router())) {}
+  ExpertsUsed(const ModelConfig& config, const std::vector<int32_t>& logit_rows)
+      : used(config.n_layers, std::vector<bool>(config.n_experts, !config.has_router())),
+        logit_rows_(logit_rows) {}
 
+  bool wants_hidden() const override { return false; }
   void on_hidden(size_t, TensorView<const float>) override {}
   void on_routing(size_t layer, TensorView<const float>, const Routing& routing) override {
-    for (size_t row = 0; row < routing.expert_ids.rows(); ++row) {
-      for (const int32_t expert : routing.expert_ids.row_span(row)) {
+    const auto use = [&](size_t row) {
+      for (const int32_t expert : routing.expert_ids.row_span(row))
         used[layer][static_cast<size_t>(expert)] = true;
-      }
+    };
+    if (layer + 1 == used.size()) {
+      for (const int32_t row : logit_rows_) use(static_cast<size_t>(row));
+    } else {
+      for (size_t row = 0; row < routing.expert_ids.rows(); ++row) use(row);
     }
   }
 
   std::vector<std::vector<bool>> used;
+
+ private:
+  const std::vector<int32_t>& logit_rows_;
 };
 
 size_t largest_step(const std::vector<BenchCase>& cases, size_t chunk_tokens) {
@@ -159,7 +168,7 @@ Result<BenchRun> BenchModel::run(const BenchCase& test, const MachineLimits& lim
       MIXTRAL_TRY(step(0, rows, nullptr));
       continue;
     }
-    ExpertsUsed experts(config());
+    ExpertsUsed experts(config(), logit_rows_);
     MIXTRAL_TRY(step(0, rows, &experts));
     const BenchWork work = count_step(experts.used, limits);
     run.work.bytes += work.bytes;
@@ -186,7 +195,7 @@ BenchWork BenchModel::count_step(const std::vector<std::vector<bool>>& experts_u
                                  const MachineLimits& limits) const {
   BenchWork work;
   const ModelConfig& c = config();
-  const size_t n_rows = ids_.size(), n_choices = n_rows * c.n_experts_per_token;
+  const size_t n_rows = ids_.size();
   for (size_t layer = 0; layer < c.n_layers; ++layer) {
     for (const Role role : {Role::kWq, Role::kWk, Role::kWv, Role::kWo}) {
       count_weight({role, layer}, n_rows, 1, limits, work);
@@ -194,8 +203,9 @@ BenchWork BenchModel::count_step(const std::vector<std::vector<bool>>& experts_u
     if (c.has_router()) count_weight({Role::kRouter, layer}, n_rows, 1, limits, work);
     const auto n_used = std::count(experts_used[layer].begin(), experts_used[layer].end(), true);
     const double share = static_cast<double>(n_used) / static_cast<double>(c.n_experts);
+    const size_t n_asking = layer + 1 < c.n_layers ? n_rows : logit_rows_.size();
     for (const Role role : {Role::kWGate, Role::kWUp, Role::kWDown}) {
-      count_weight({role, layer}, n_choices, share, limits, work);
+      count_weight({role, layer}, n_asking * c.n_experts_per_token, share, limits, work);
     }
   }
   count_weight({c.tied_embeddings ? Role::kTokenEmbedding : Role::kOutput}, logit_rows_.size(), 1,

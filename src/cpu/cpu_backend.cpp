@@ -120,6 +120,7 @@ class CpuBackend final : public Backend {
   void observe_inputs(InputObserver* observer) override {
     context_.observer = exact_context_.observer = observer;
   }
+  bool is_observed() const override { return context_.observer != nullptr; }
 
   size_t scratch_bytes(const StepLimits& limits) const override {
     const AttentionShape& shape = limits.attention;

@@ -133,14 +133,27 @@ Result<TensorView<const float>> Transformer::forward(Arena& arena, const Batch& 
   arena.reset();
   const size_t n_tokens = batch.token_ids.size();
   const bool shows_hidden = trace != nullptr && trace->wants_hidden();
+  // Nobody asks what the last layer's experts say of the other rows.
+  const bool all_rows =
+      batch.logit_rows.size() >= n_tokens || shows_hidden || backend_.is_observed();
   auto x = arena.take_matrix<float>(n_tokens, config_.dim);
+  auto last = arena.take_matrix<float>(batch.logit_rows.size(), config_.dim);
   backend_.embed(arena, *token_embedding_, batch.token_ids, x);
   for (size_t layer = 0; layer < config_.n_layers; ++layer) {
     if (shows_hidden) trace->on_hidden(layer, x);
     const size_t mark = arena.used();
     attention_block(arena, layer, batch, x);
     arena.rewind(mark);
-    feed_forward_block(arena, layer, batch, x, trace);
+    if (all_rows || layer + 1 < config_.n_layers) {
+      feed_forward_block(arena, layer, batch.adapters, x, trace);
+    } else {
+      if (trace != nullptr)
+        route(arena, layer, x, arena.take_matrix<float>(n_tokens, config_.dim), trace);
+      arena.rewind(mark);
+      backend_.gather_rows(x, batch.logit_rows, last);
+      if (last.rows() > 0)
+        feed_forward_block(arena, layer, logit_adapters(arena, batch), last, nullptr);
+    }
     arena.rewind(mark);
   }
   if (shows_hidden) {
@@ -149,9 +162,8 @@ Result<TensorView<const float>> Transformer::forward(Arena& arena, const Batch& 
     trace->on_hidden(config_.n_layers, normed);
   }
 
-  auto last = arena.take_matrix<float>(batch.logit_rows.size(), config_.dim);
   auto logits = arena.take_matrix<float>(batch.logit_rows.size(), config_.vocab_size);
-  backend_.gather_rows(x, batch.logit_rows, last);
+  if (all_rows) backend_.gather_rows(x, batch.logit_rows, last);
   backend_.rms_norm(arena, last, *output_norm_, config_.norm_eps, last);
   const LinearPart part = {config_.tied_embeddings ? token_embedding_.get() : output_.get(),
                            logits};
@@ -200,16 +212,13 @@ void Transformer::attention_block(Arena& arena, size_t index, const Batch& batch
   add_changes(arena, {Role::kWo, index}, batch.adapters, mixed, x);
 }
 
-// x += sum over the chosen experts e of p_e * w_down_e( silu(w_gate_e n) * w_up_e n ),  n =
-// rms_norm(x)
-void Transformer::feed_forward_block(Arena& arena, size_t index, const Batch& batch,
-                                     TensorView<float> x, StepTrace* trace) const {
+// normed = rms_norm(x), and the experts that the router chooses for it.
+Routing Transformer::route(Arena& arena, size_t index, TensorView<const float> x,
+                           TensorView<float> normed, StepTrace* trace) const {
   const Layer& layer = layers_[index];
   const size_t n_tokens = x.rows(), k = config_.n_experts_per_token;
-  auto normed = arena.take_matrix<float>(n_tokens, config_.dim);
   const Routing routing = {arena.take_matrix<int32_t>(n_tokens, k),
                            arena.take_matrix<float>(n_tokens, k)};
-
   backend_.rms_norm(arena, x, *layer.ffn_norm, config_.norm_eps, normed);
   if (config_.has_router()) {
     auto logits = arena.take_matrix<float>(n_tokens, config_.n_experts);
@@ -218,9 +227,20 @@ void Transformer::feed_forward_block(Arena& arena, size_t index, const Batch& ba
   } else {
     backend_.route_to_single_expert(routing);
   }
+  return routing;
+}
+
+// x += sum over the chosen experts e of p_e * w_down_e( silu(w_gate_e n) * w_up_e n ),  n =
+// rms_norm(x)
+void Transformer::feed_forward_block(Arena& arena, size_t index,
+                                     std::span<const AdapterRows> adapters, TensorView<float> x,
+                                     StepTrace* trace) const {
+  const Layer& layer = layers_[index];
+  auto normed = arena.take_matrix<float>(x.rows(), config_.dim);
+  const Routing routing = route(arena, index, x, normed, trace);
   backend_.experts(arena, normed,
                    {layer.w_gate.get(), layer.w_up.get(), layer.w_down.get(),
-                    expert_adapters(arena, index, batch.adapters)},
+                    expert_adapters(arena, index, adapters)},
                    routing, x);
 }
 

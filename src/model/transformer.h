@@ -46,7 +46,8 @@ class StepTrace {
   /// x [T, D]: index 0 the embeddings, l the output of layer l - 1, n_layers that of the final
   /// norm.
   virtual void on_hidden(size_t index, TensorView<const float> x) = 0;
-  /// logits [T, E] of the router of `layer`, and what it chose. Never called for dense models.
+  /// logits [T, E] of the router of `layer`, and what it chose; in the last layer for rows without
+  /// logits too, whose experts are not asked. Never called for dense models.
   virtual void on_routing(size_t layer, TensorView<const float> logits, const Routing& routing) = 0;
 };
 
@@ -76,7 +77,8 @@ class Transformer {
 
   /// Runs one step and returns the logits [logit_rows, vocab] in the arena (the backend's memory),
   /// valid until the arena's next reset, which the next forward does. Appends to the caches of the
-  /// sequences.
+  /// sequences. In the last layer only rows with logits go through the experts, unless hidden
+  /// states are traced or the backend is observed.
   Result<TensorView<const float>> forward(Arena& arena, const Batch& batch,
                                           StepTrace* trace = nullptr) const;
 
@@ -87,8 +89,10 @@ class Transformer {
   Transformer(const ModelConfig& config, Backend& backend) : config_(config), backend_(backend) {}
   std::unique_ptr<Weight>& slot(WeightId id);
   void attention_block(Arena& arena, size_t index, const Batch& batch, TensorView<float> x) const;
-  void feed_forward_block(Arena& arena, size_t index, const Batch& batch, TensorView<float> x,
-                          StepTrace* trace) const;
+  void feed_forward_block(Arena& arena, size_t index, std::span<const AdapterRows> adapters,
+                          TensorView<float> x, StepTrace* trace) const;
+  Routing route(Arena& arena, size_t index, TensorView<const float> x, TensorView<float> normed,
+                StepTrace* trace) const;
   void add_changes(Arena& arena, WeightId id, std::span<const AdapterRows> adapters,
                    TensorView<const float> x, TensorView<float> y) const;
 

@@ -102,6 +102,7 @@ class Backend {
   /// must outlive the steps; nullptr, as at first, to none. The observer sees them in f32, before
   /// they are quantised.
   virtual void observe_inputs(InputObserver* observer) = 0;
+  virtual bool is_observed() const = 0;
 
   /// Bytes the operations of one step take from the arena for themselves, at most.
   virtual size_t scratch_bytes(const StepLimits& limits) const = 0;

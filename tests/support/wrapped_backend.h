@@ -32,6 +32,7 @@ class WrappedBackend final : public Backend {
     return inner_->weight_bytes(source);
   }
   void observe_inputs(InputObserver* observer) override { inner_->observe_inputs(observer); }
+  bool is_observed() const override { return inner_->is_observed(); }
   size_t scratch_bytes(const StepLimits& limits) const override {
     return inner_->scratch_bytes(limits);
   }

@@ -134,6 +134,7 @@ class ReferenceBackend final : public Backend {
   }
 
   void observe_inputs(InputObserver* observer) override { observer_ = observer; }
+  bool is_observed() const override { return observer_ != nullptr; }
 
   size_t scratch_bytes(const StepLimits&) const override {
     return 0;
