@@ -36,9 +36,11 @@ class Batches {
 
   size_t n_done(size_t sequence) const { return caches_[sequence].n_tokens(); }
 
-  // Rows of `parts` (sequence, ids) as one step; the logits of all rows.
+  // Rows of `parts` (sequence, ids) as one step; the logits of all rows, or of those that are
+  // wanted.
   TensorView<const float> step(
-      const std::vector<std::pair<size_t, std::span<const int32_t>>>& parts) {
+      const std::vector<std::pair<size_t, std::span<const int32_t>>>& parts,
+      const std::optional<std::vector<int32_t>>& wanted = {}, StepTrace* trace = nullptr) {
     ids_.clear();
     rows_.clear();
     logit_rows_.clear();
@@ -50,7 +52,8 @@ class Batches {
       ids_.insert(ids_.end(), ids.begin(), ids.end());
     }
     for (size_t row = 0; row < ids_.size(); ++row) logit_rows_.push_back(static_cast<int32_t>(row));
-    return *model_->forward(arena_, {ids_, rows_, logit_rows_});
+    if (wanted) logit_rows_ = *wanted;
+    return *model_->forward(arena_, {ids_, rows_, logit_rows_}, trace);
   }
 
  private:
@@ -133,6 +136,43 @@ TEST_P(RandomBatches, GiveTheBitsThatEachSequenceGetsAlone) {
     for (size_t s = 0; s < expected.size(); ++s)
       EXPECT_EQ(found[s], expected[s]) << "sequence " << s << ", seed " << seed;
   }
+}
+
+// Counts the rows whose experts it is shown.
+class RoutedRows : public StepTrace {
+ public:
+  bool wants_hidden() const override { return false; }
+  void on_hidden(size_t, TensorView<const float>) override { ADD_FAILURE() << "not wanted"; }
+  void on_routing(size_t layer, TensorView<const float>, const Routing& routing) override {
+    EXPECT_EQ(n_rows.size(), layer);
+    n_rows.push_back(routing.expert_ids.rows());
+  }
+  std::vector<size_t> n_rows;
+};
+
+TEST_P(RandomBatches, GiveTheSameLogitsWhereOnlySomeAreWanted) {
+  const std::span<const int32_t> ids = std::span<const int32_t>(ids_[0]).first(12),
+                                 next = ids.first(1);
+  Batches all(path_, GetParam(), 1, 2), some(path_, GetParam(), 1, 2),
+      none(path_, GetParam(), 1, 2);
+  std::vector<float> expected;
+  const auto of_all = all.step({{0, ids}, {1, ids}});
+  for (const size_t row : {3, 12, 23}) append(of_all.row_span(row), expected);
+
+  RoutedRows routed;
+  const std::vector<int32_t> wanted = {3, 12, 23};
+  std::vector<float> found;
+  const auto of_some = some.step({{0, ids}, {1, ids}}, wanted, &routed);
+  ASSERT_EQ(of_some.rows(), 3u);
+  for (size_t row = 0; row < 3; ++row) append(of_some.row_span(row), found);
+  EXPECT_EQ(found, expected);
+  EXPECT_EQ(routed.n_rows, std::vector<size_t>(small_mixtral().n_layers, 24));
+
+  EXPECT_EQ(none.step({{0, ids}}, std::vector<int32_t>()).rows(), 0u);
+  std::vector<float> after_all, after_none;  // the cache holds all of what was read
+  append(all.step({{0, next}}).row_span(0), after_all);
+  append(none.step({{0, next}}).row_span(0), after_none);
+  EXPECT_EQ(after_none, after_all);
 }
 
 TEST_P(RandomBatches, AllocateNothingInAStep) {
