@@ -149,7 +149,8 @@ struct ManyRows {
   float* y;
 };
 
-// y[p][row][0..15] += one unpacked chunk of panel p · row, M rows at a time, from `row` on.
+// y[p][row][0..15] += one unpacked chunk of panel p · row, M rows at a time, from `row` on; what is
+// left then by halves, so that there are few of these long functions to compile.
 template <class Q, class Operands, int M, int P>
 void add_to_rows(const UnpackedChunk (&weights)[P], size_t n_blocks, Source<Q> source,
                  const ManyRows<Q>& rows, size_t row) {
@@ -175,7 +176,8 @@ void add_to_rows(const UnpackedChunk (&weights)[P], size_t n_blocks, Source<Q> s
         store(rows.y + (p * kManyRows + row + m) * kPanelRows, results[p][m]);
     }
   }
-  if constexpr (M > 1) add_to_rows<Q, Operands, M - 1, P>(weights, n_blocks, source, rows, row);
+  if constexpr (M > 1)
+    add_to_rows<Q, Operands, (M + 1) / 2, P>(weights, n_blocks, source, rows, row);
 }
 
 // P panels from `panel` on.
@@ -198,7 +200,7 @@ void multiply_many(const Panels& panels, size_t panel, const Activations& x, flo
       packed[p] = {panels, panel + p, c, P};
       Operands::unpack(packed[p], weights[p]);
     }
-    add_to_rows<Q, Operands, kManyTileRows, P>(
+    add_to_rows<Q, Operands, P == kManyTilePanels ? kManyTileRows : (kManyTileRows + 1) / 2, P>(
         weights, packed[0].n_blocks, packed, {chunks + c * x.chunk_stride, x.n_rows, results[0][0]},
         0);
   }
