@@ -92,6 +92,13 @@ void stream_panels(benchmark::State& state, Type type, Isa isa, size_t n_rows) {
   state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * part.bytes));
 }
 
+// Of each step.
+void count_operations(benchmark::State& state, size_t n) {
+  state.counters["ops"] =
+      benchmark::Counter(static_cast<double>(n), benchmark::Counter::kIsIterationInvariantRate,
+                         benchmark::Counter::kIs1000);
+}
+
 void matmul(benchmark::State& state, Type type, Isa isa, size_t n_rows) {
   const cpu::MatmulFn multiply = cpu::kernel_table(isa).matmul[cpu::table_index(type)];
   const TestActivations activations(cpu::activation_format(type), n_rows);
@@ -103,9 +110,7 @@ void matmul(benchmark::State& state, Type type, Isa isa, size_t n_rows) {
              kPanels * kPanelRows);
     benchmark::DoNotOptimize(y.data());
   }
-  const auto ops = static_cast<double>(2 * n_rows * kPanels * kPanelRows * kCols);
-  state.counters["ops"] = benchmark::Counter(ops, benchmark::Counter::kIsIterationInvariantRate,
-                                             benchmark::Counter::kIs1000);
+  count_operations(state, 2 * n_rows * kPanels * kPanelRows * kCols);
 }
 
 // Slices of 16 panels, eight chunks of all rows at a time.
@@ -128,9 +133,7 @@ void read_prompt(benchmark::State& state, Type type, Isa isa, size_t n_rows) {
     benchmark::DoNotOptimize(y.data());
     at = (at + kPanels * bytes) % part.bytes;
   }
-  const auto ops = static_cast<double>(2 * n_rows * kPanels * kPanelRows * kCols);
-  state.counters["ops"] = benchmark::Counter(ops, benchmark::Counter::kIsIterationInvariantRate,
-                                             benchmark::Counter::kIs1000);
+  count_operations(state, 2 * n_rows * kPanels * kPanelRows * kCols);
 }
 
 void attention(benchmark::State& state, Isa isa) {
@@ -159,9 +162,7 @@ void attention(benchmark::State& state, Isa isa) {
     cpu::kernel_table(isa).attention(task);
     benchmark::DoNotOptimize(y.data());
   }
-  const auto ops = static_cast<double>(4 * kRows * kGroup * kHeadDim * kPositions);
-  state.counters["ops"] = benchmark::Counter(ops, benchmark::Counter::kIsIterationInvariantRate,
-                                             benchmark::Counter::kIs1000);
+  count_operations(state, 4 * kRows * kGroup * kHeadDim * kPositions);
 }
 
 void register_attention() {

@@ -44,3 +44,7 @@ struct ProductOperands {
     }
   }
 };
+
+template <class Q>
+using OperandsOf = std::conditional_t<Q::kType == Type::kQ2_K || Q::kType == Type::kQ3_K,
+                                      ProductOperands<Q>, CodeOperands<Q>>;

@@ -30,9 +30,6 @@ namespace {
 #include "cpu/kernels/kv-inl.h"
 #include "cpu/kernels/attention-inl.h"
 #include "cpu/kernels/peak-inl.h"
-template <class Q>
-using OperandsOf = std::conditional_t<Q::kType == Type::kQ2_K || Q::kType == Type::kQ3_K,
-                                      ProductOperands<Q>, CodeOperands<Q>>;
 #include "cpu/kernels/table-inl.h"
 // clang-format on
 
