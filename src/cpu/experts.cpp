@@ -17,6 +17,9 @@ namespace {
 // it made.
 constexpr size_t kSliceCols = 256;
 constexpr size_t kSlicePanels = kSliceCols / kPanelRows;
+// Floats from row to row of a task's tile. Rows a power of two apart would share a few places of
+// the cache.
+constexpr size_t kTileStride = kSliceCols + 16;
 
 // Rows in expert order, in each format that the active experts' matrices of these weights want, and
 // in f32 if there are adapters.
@@ -71,7 +74,7 @@ class ExpertsStep {
     combine(residual);
   }
 
-  static constexpr size_t kTileFloats = kRowTile * kSliceCols;
+  static constexpr size_t kTileFloats = kRowTile * kTileStride;
   // Two tiles, one for what adapters add, and what exact mode widens.
   static constexpr size_t kScratchFloats = 3 * kTileFloats + kWidenCols * kPanelRows;
 
@@ -130,15 +133,15 @@ class ExpertsStep {
     float* change = up + kTileFloats;
     float* widened = change + kTileFloats;
     multiply(context_, {gate_, expert, first_panel, n_panels},
-             input(gate_, expert).view(first_row, n_rows), widened, gate, kSliceCols);
+             input(gate_, expert).view(first_row, n_rows), widened, gate, kTileStride);
     multiply(context_, {up_, expert, first_panel, n_panels},
-             input(up_, expert).view(first_row, n_rows), widened, up, kSliceCols);
-    const ExpertTile tile = {expert, first_panel, n_panels, first_row, n_rows, kSliceCols};
+             input(up_, expert).view(first_row, n_rows), widened, up, kTileStride);
+    const ExpertTile tile = {expert, first_panel, n_panels, first_row, n_rows, kTileStride};
     adapters_.add_gate(tile, change, gate);
     adapters_.add_up(tile, change, up);
     for (size_t r = 0; r < n_rows; ++r) {
-      float* h = gate + r * kSliceCols;
-      context_.kernels.swiglu(h, up + r * kSliceCols, n_cols, h);
+      float* h = gate + r * kTileStride;
+      context_.kernels.swiglu(h, up + r * kTileStride, n_cols, h);
       hidden(expert).fill(context_.kernels, first_row + r, slice * kSliceCols, n_cols, h);
       if (has_adapters_ && hidden(expert).format() != ActivationFormat::kF32) {
         hidden_.of(ActivationFormat::kF32)
@@ -147,7 +150,7 @@ class ExpertsStep {
     }
     if (context_.observer != nullptr)  // this task owns the columns
       context_.observer->on_inputs(down_, expert, slice * kSliceCols,
-                                   {gate, n_rows, n_cols, kSliceCols});
+                                   {gate, n_rows, n_cols, kTileStride});
   }
 
   void down() {
@@ -161,11 +164,11 @@ class ExpertsStep {
       for_row_tiles(groups_.count(expert), [&](size_t row, size_t n) {
         const size_t first_row = groups_.offsets[expert] + row;
         multiply(context_, {down_, expert, first_panel, n_panels},
-                 hidden(expert).view(first_row, n), tile + 2 * kTileFloats, tile, kSliceCols);
-        adapters_.add_down({expert, first_panel, n_panels, first_row, n, kSliceCols},
+                 hidden(expert).view(first_row, n), tile + 2 * kTileFloats, tile, kTileStride);
+        adapters_.add_down({expert, first_panel, n_panels, first_row, n, kTileStride},
                            tile + kTileFloats, tile);
         for (size_t r = 0; r < n; ++r) {
-          std::copy_n(tile + r * kSliceCols, n_cols,
+          std::copy_n(tile + r * kTileStride, n_cols,
                       outputs_.row(groups_.pairs[first_row + r]) + slice * kSliceCols);
         }
       });

@@ -1,5 +1,7 @@
 #include "cpu/matmul.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 
@@ -62,10 +64,15 @@ class FormatSet {
 };
 
 // Rows meet a part of the columns of all panels before the next part, so that their activations
-// stay in the second-level cache. So many chunks are a part; few rows fit as a whole.
-constexpr size_t kPassBytes = 576 * 1024;
+// stay in the second-level cache, of which the weights need some too. So many chunks are a part;
+// few rows fit as a whole.
 size_t chunks_of_pass(size_t n_rows) {
-  return std::max<size_t>(kPassBytes / kChunkBytes / std::max<size_t>(n_rows, 1), 1);
+  static const size_t pass_bytes = [] {
+    constexpr long kUsual = 1 << 20;
+    const long cache = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    return static_cast<size_t>(cache > 0 ? cache : kUsual) / 16 * 9;
+  }();
+  return std::max<size_t>(pass_bytes / kChunkBytes / std::max<size_t>(n_rows, 1), 1);
 }
 
 // Exact mode: quantised weights, activations in f32.

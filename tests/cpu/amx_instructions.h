@@ -86,6 +86,7 @@ void dot_tiles(size_t sum, size_t a, size_t b) {
 
 #undef _tile_zero
 #undef _tile_loadd
+#undef _tile_stream_loadd
 #undef _tile_stored
 #undef _tile_dpbssd
 #undef _tile_dpbsud
@@ -93,6 +94,7 @@ void dot_tiles(size_t sum, size_t a, size_t b) {
 #define _tile_release() MIXTRAL_TWIN::release_tiles()
 #define _tile_zero(index) MIXTRAL_TWIN::zero_tile(index)
 #define _tile_loadd(index, from, stride) MIXTRAL_TWIN::load_tile(index, from, stride)
+#define _tile_stream_loadd(index, from, stride) MIXTRAL_TWIN::load_tile(index, from, stride)
 #define _tile_stored(index, to, stride) MIXTRAL_TWIN::store_tile(index, to, stride)
 #define _tile_dpbssd(sum, a, b) (MIXTRAL_TWIN::dot_tiles<int8_t, int8_t>(sum, a, b))
 #define _tile_dpbsud(sum, a, b) (MIXTRAL_TWIN::dot_tiles<int8_t, uint8_t>(sum, a, b))

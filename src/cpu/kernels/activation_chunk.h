@@ -15,13 +15,15 @@ inline constexpr size_t kChunkCols = 256;
 struct alignas(64) ChunkQ8x256 {
   int8_t quants[kChunkCols];  ///< round to nearest even(x / scale), in [-127, 127]
   int16_t pairs[16][2];       ///< per 16 columns: of columns 0, 1 mod 4 and of columns 2, 3 mod 4
-  int16_t sums_16[16];        ///< per 16 columns
-  int16_t sums_32[8];         ///< per 32 columns
+  // What is wanted when a block has been multiplied, in one line.
+  alignas(64) int16_t sums_16[16];  ///< per 16 columns
+  int16_t sums_32[8];               ///< per 32 columns
+  int32_t sum;                      ///< of all quants
+  float scale;                      ///< max|x| / 127
   /// Per N columns: -256 / N times the sum, with which sums of codes that count from 256 / N begin.
-  int16_t starts_8[32], starts_16[16], starts_32[8];
+  alignas(64) int16_t starts_8[32];
+  int16_t starts_16[16], starts_32[8];
   int16_t eightfold_32[8];  ///< -starts_32
-  int32_t sum;              ///< of all quants
-  float scale;              ///< max|x| / 127
   int8_t unused[64];        ///< an odd number of lines: chunks in a row spread over all of a cache
 };
 

@@ -39,20 +39,30 @@ template <class Q, int P>
 struct TileStore {
   static constexpr int kOperands = P * (kTwoPlanes<Q> ? 2 : 1);
   static_assert(kOperands <= 2);
-  UnpackedScales scales[P];
+  UnpackedScales scales[2][P];  // of one chunk and the one before it
   alignas(64) uint8_t operands[kOperands][kChunkCols / 4][64];
 };
 
-struct alignas(64) TileSums {  // of one tile of rows, with each operand
-  int32_t of[2][16][16];
+struct alignas(64) TileSums {  // of two tiles of rows, one after the other, with each operand
+  int32_t of[2][32][16];
 };
 
-// Rows that have been multiplied, and where they are added up: P panels, kManyRows rows apart.
+// Rows of activations, and where they are added up: P panels, kManyRows rows apart.
 template <class Q>
 struct TileRows {
-  const ChunkOf<Q>* x;
-  size_t n_rows;
-  float* y;
+  const ChunkOf<Q>* x = nullptr;
+  size_t n_rows = 0;
+  float* y = nullptr;
+};
+
+// Two tiles' rows that have been multiplied with a block of weights, and are to be added up while
+// tiles multiply the next.
+template <class Q, int P>
+struct WaitingSums {
+  const UnpackedScales (*weights)[P] = nullptr;
+  size_t block = 0;
+  const TileSums* sums = nullptr;
+  TileRows<Q> rows;
 };
 
 struct BytePlanes {
@@ -84,14 +94,15 @@ template <class Q>
 
 // Makes the operands of one panel's chunk.
 template <class Q, int P>
-void make_operands(const PanelChunk<Q>& chunk, size_t panel, TileStore<Q, P>& out) {
+void make_operands(const PanelChunk<Q>& chunk, const UnpackedScales& scales, size_t panel,
+                   TileStore<Q, P>& out) {
   unpack_all_codes<Q>(chunk, [&](size_t unit, const U8x64(&w)[4]) {
     const size_t col = 4 * unit;
     if (col % kShareCols<Q> == 0)
       chunk.prefetch_share(col / Q::kBlockCols, col % Q::kBlockCols / kShareCols<Q>);
     auto& first = out.operands[panel];
     if constexpr (Q::kHasScales) {
-      const __m512i scale = twice_in_32(load_i32(out.scales[panel].scales[unit * 4 / Q::kSubCols]));
+      const __m512i scale = twice_in_32(load_i32(scales.scales[unit * 4 / Q::kSubCols]));
 #pragma GCC unroll 4
       for (size_t u = 0; u < 4; ++u) {
         const BytePlanes planes = planes_of<Q>(w[u], scale);
@@ -117,97 +128,113 @@ void configure_for(size_t tile_rows) {
   configure_tiles(config);
 }
 
+// y[row..row + M - 1][0..15] += one block · these rows.
+template <class Q, int M, int P>
+[[gnu::always_inline]] inline void add_sums_of(const WaitingSums<Q, P>& waiting, size_t row) {
+#pragma GCC unroll 2
+  for (size_t p = 0; p < P; ++p) {
+    float* y = waiting.rows.y + (p * kManyRows + row) * 16;
+    I32x16 totals[M];
+    F32x16 results[M];
+#pragma GCC unroll 4
+    for (size_t m = 0; m < M; ++m) {
+      totals[m] = join_planes<Q>(waiting.sums->of[p][row + m], waiting.sums->of[1][row + m]);
+      results[m] = load(y + 16 * m);
+    }
+    add_totals<Q>((*waiting.weights)[p], waiting.block, waiting.rows.x + row, totals, results);
+#pragma GCC unroll 4
+    for (size_t m = 0; m < M; ++m) store(y + 16 * m, results[m]);
+  }
+}
+
+// The eighth of them that is number `part`.
 template <class Q, int P>
-void sum_tiles(const TileStore<Q, P>& weights, size_t block, const ChunkOf<Q>* first,
-               const ChunkOf<Q>* second, TileSums (&sums)[2]) {
+[[gnu::always_inline]] inline void add_part(const WaitingSums<Q, P>& waiting, size_t part) {
+  if (4 * part + 4 <= waiting.rows.n_rows) add_sums_of<Q, 4>(waiting, 4 * part);
+}
+
+// Those that are left over when all parts are added.
+template <class Q, int P>
+void add_last(const WaitingSums<Q, P>& waiting) {
+  for (size_t row = waiting.rows.n_rows / 4 * 4; row < waiting.rows.n_rows; ++row)
+    add_sums_of<Q, 1>(waiting, row);
+}
+
+// sums = a block of weights · two tiles of rows; and adds up what is waiting, a little after each
+// product. A processor looks a few hundred instructions ahead: what came after all the products it
+// would not see while they are made. Rows are loaded as what is not wanted again soon: the
+// first-level cache is for what sums need.
+template <class Q, int P>
+void sum_tiles(const TileStore<Q, P>& weights, size_t block, const ChunkOf<Q>* rows, size_t second,
+               const WaitingSums<Q, P>& waiting, TileSums& sums) {
   constexpr bool kTwo = TileStore<Q, P>::kOperands == 2;
+  constexpr size_t kSteps = Q::kBlockCols / kTileCols<Q>, kStepProducts = kTwo ? 4 : 2;
+  const auto add_after = [&](size_t product) __attribute__((always_inline)) {
+    constexpr size_t kProducts = kSteps * kStepProducts;
+#pragma GCC unroll 8
+    for (size_t part = product * 8 / kProducts; part < (product + 1) * 8 / kProducts; ++part)
+      add_part<Q>(waiting, part);
+  };
   _tile_zero(0);
   _tile_zero(2);
   if constexpr (kTwo) {
     _tile_zero(1);
     _tile_zero(3);
   }
-  const size_t end = (block + 1) * Q::kBlockCols;
-  for (size_t col = block * Q::kBlockCols; col < end; col += kTileCols<Q>) {
-    _tile_loadd(4, first->quants + col, sizeof(*first));
-    _tile_loadd(5, second->quants + col, sizeof(*second));
+#pragma GCC unroll 4
+  for (size_t step = 0; step < kSteps; ++step) {
+    const size_t col = block * Q::kBlockCols + step * kTileCols<Q>, product = step * kStepProducts;
+    _tile_stream_loadd(4, rows[0].quants + col, sizeof(*rows));
+    _tile_stream_loadd(5, rows[second].quants + col, sizeof(*rows));
     _tile_loadd(6, weights.operands[0][col / 4], 64);
     if constexpr (kTwo) _tile_loadd(7, weights.operands[1][col / 4], 64);
     if constexpr (kTwoPlanes<Q>) {
       _tile_dpbsud(0, 4, 6);
+      add_after(product);
       _tile_dpbsud(2, 5, 6);
-      if constexpr (kPlanes<Q> == Planes::kBytes) {
-        _tile_dpbssd(1, 4, 7);
-        _tile_dpbssd(3, 5, 7);
-      } else {
-        _tile_dpbsud(1, 4, 7);
-        _tile_dpbsud(3, 5, 7);
-      }
     } else {
       _tile_dpbssd(0, 4, 6);
+      add_after(product);
       _tile_dpbssd(2, 5, 6);
-      if constexpr (kTwo) {
-        _tile_dpbssd(1, 4, 7);
-        _tile_dpbssd(3, 5, 7);
-      }
+    }
+    add_after(product + 1);
+    if constexpr (kPlanes<Q> == Planes::kDigits) {
+      _tile_dpbsud(1, 4, 7);
+      add_after(product + 2);
+      _tile_dpbsud(3, 5, 7);
+      add_after(product + 3);
+    } else if constexpr (kTwo) {
+      _tile_dpbssd(1, 4, 7);
+      add_after(product + 2);
+      _tile_dpbssd(3, 5, 7);
+      add_after(product + 3);
     }
   }
-  _tile_stored(0, sums[0].of[0], 64);
-  _tile_stored(2, sums[1].of[0], 64);
+  _tile_stored(0, sums.of[0][0], 64);
+  _tile_stored(2, sums.of[0][second], 64);
   if constexpr (kTwo) {
-    _tile_stored(1, sums[0].of[1], 64);
-    _tile_stored(3, sums[1].of[1], 64);
+    _tile_stored(1, sums.of[1][0], 64);
+    _tile_stored(3, sums.of[1][second], 64);
   }
 }
 
-// y[row..row + M - 1][0..15] += one block · these rows, whose sums begin at row `at` of the tile.
-template <class Q, int M, int P>
-[[gnu::always_inline]] inline void add_sums_of(const UnpackedScales (&weights)[P], size_t block,
-                                               const TileSums& sums, size_t at,
-                                               const TileRows<Q>& rows, size_t row) {
-#pragma GCC unroll 2
-  for (size_t p = 0; p < P; ++p) {
-    float* y = rows.y + (p * kManyRows + row) * 16;
-    I32x16 totals[M];
-    F32x16 results[M];
-#pragma GCC unroll 4
-    for (size_t m = 0; m < M; ++m) {
-      totals[m] = join_planes<Q>(sums.of[p][at + m], sums.of[1][at + m]);
-      results[m] = load(y + 16 * m);
-    }
-    add_totals<Q>(weights[p], block, rows.x + row, totals, results);
-#pragma GCC unroll 4
-    for (size_t m = 0; m < M; ++m) store(y + 16 * m, results[m]);
-  }
-}
-
-// y[row][0..15] += one block · row, from its sums from row `first` of the tile on.
+// One chunk · rows, two tiles of rows at a time; the sums of the last two are left waiting. Tiles
+// have one height, so that one configuration does for all: the last one may begin among the rows
+// of the one before it, whose sums are then made twice, and are the same.
 template <class Q, int P>
-void add_sums(const UnpackedScales (&weights)[P], size_t block, const TileSums& sums, size_t first,
-              const TileRows<Q>& rows) {
-  size_t row = 0;
-  for (; row + 4 <= rows.n_rows; row += 4)
-    add_sums_of<Q, 4>(weights, block, sums, first + row, rows, row);
-  for (; row < rows.n_rows; ++row) add_sums_of<Q, 1>(weights, block, sums, first + row, rows, row);
-}
-
-// y[row][0..15] += one chunk · row. The tiles of rows have one height, so that one
-// configuration does for all: the last one may begin among the rows of the one before it, whose
-// sums are then made twice and used once.
-template <class Q, int P>
-void add_chunk_to_tiles(const TileStore<Q, P>& weights, size_t n_blocks, size_t tile_rows,
-                        const TileRows<Q>& rows) {
-  TileSums sums[2];
+void multiply_chunk(const TileStore<Q, P>& weights, const UnpackedScales (&scales)[P],
+                    size_t n_blocks, size_t tile_rows, const TileRows<Q>& rows, TileSums (&sums)[2],
+                    WaitingSums<Q, P>& waiting) {
   for (size_t row = 0; row < rows.n_rows; row += 2 * tile_rows) {
-    const size_t second = row + tile_rows, left = rows.n_rows - second;
-    const TileRows<Q> to_first = {rows.x + row, tile_rows, rows.y + 16 * row};
-    const TileRows<Q> to_second = {rows.x + second, left < tile_rows ? left : tile_rows,
-                                   rows.y + 16 * second};
-    const size_t overlap = tile_rows - to_second.n_rows;
+    const size_t left = rows.n_rows - row;
+    const TileRows<Q> two = {rows.x + row, left < 2 * tile_rows ? left : 2 * tile_rows,
+                             rows.y + 16 * row};
+    const size_t second = two.n_rows - tile_rows;
     for (size_t block = 0; block < n_blocks; ++block) {
-      sum_tiles(weights, block, to_first.x, to_second.x - overlap, sums);
-      add_sums<Q>(weights.scales, block, sums[0], 0, to_first);
-      add_sums<Q>(weights.scales, block, sums[1], overlap, to_second);
+      TileSums& next = waiting.sums == &sums[0] ? sums[1] : sums[0];
+      sum_tiles(weights, block, two.x, second, waiting, next);
+      add_last(waiting);
+      waiting = {&scales, block, &next, two};
     }
   }
 }
@@ -236,17 +263,22 @@ void multiply_tiles(const Panels& panels, size_t panel, const Activations& x, fl
   const size_t tile_rows = tile_height(x.n_rows);
   configure_for<Q>(tile_rows);
   const auto* chunks = reinterpret_cast<const ChunkOf<Q>*>(x.chunks);
+  TileSums sums[2];
+  WaitingSums<Q, P> waiting;
   for (size_t c = x.first_chunk; c < x.end_chunk; ++c) {
     PanelChunk<Q> packed;
+    auto& scales = operands.scales[c % 2];
     for (size_t p = 0; p < P; ++p) {
       packed = {panels, panel + p, c, P};
-      unpack_scales(packed, operands.scales[p]);
-      make_operands(packed, p, operands);
+      unpack_scales(packed, scales[p]);
+      make_operands(packed, scales[p], p, operands);
     }
     finish_stores(&operands);
-    add_chunk_to_tiles(operands, packed.n_blocks, tile_rows,
-                       {chunks + c * x.chunk_stride, x.n_rows, results[0][0]});
+    multiply_chunk(operands, scales, packed.n_blocks, tile_rows,
+                   {chunks + c * x.chunk_stride, x.n_rows, results[0][0]}, sums, waiting);
   }
+  for (size_t part = 0; part < 8; ++part) add_part(waiting, part);
+  add_last(waiting);
   _tile_release();
   for (size_t p = 0; p < P; ++p) {
     for (size_t row = 0; row < x.n_rows; ++row) store(result(p, row), load(results[p][row]));
@@ -269,10 +301,15 @@ void matmul_tiles(const Panels& panels, const Activations& x, float* y, size_t y
   if (rest.n_rows != 0) avx512_kernels().matmul[table_index(Q::kType)](panels, rest, y, y_stride);
 }
 
-// Four products of whole tiles for each step, from registers.
+// Four products of whole tiles for each step, from registers. Of bytes that differ: equal ones take
+// less power, and processors multiply them up to a third faster.
 uint64_t peak_tiles(size_t n_steps) {
   alignas(64) uint8_t bytes[16][64];
-  for (auto& row : bytes) store_bytes(row, set1_bytes(3));
+  uint32_t random = 1;
+  for (auto& row : bytes) {
+    for (uint8_t& byte : row)
+      byte = static_cast<uint8_t>((random = random * 1664525 + 1013904223) >> 24);
+  }
   TileConfig config;
   for (size_t tile = 0; tile < 8; ++tile) config.set(tile, 16, 64);
   configure_tiles(config);
