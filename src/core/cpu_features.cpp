@@ -27,6 +27,9 @@ bool has_avx2() {
 }
 
 bool has_avx512() {
+#ifdef MIXTRAL_WITHOUT_AVX512  // a build without these kernels
+  return false;
+#endif
   return has_avx2() && __builtin_cpu_supports("avx512f") != 0 &&
          __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
          __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512vnni") != 0;

@@ -21,8 +21,13 @@ const KernelTable& kernel_table(Isa isa) {
   switch (isa) {
     case Isa::kScalar: break;
     case Isa::kAvx2: return avx2_table();
+#ifdef MIXTRAL_WITHOUT_AVX512
+    case Isa::kAvx512:
+    case Isa::kAmx: break;
+#else
     case Isa::kAvx512: return avx512_table();
     case Isa::kAmx: return amx_table();
+#endif
   }
   return scalar_table();
 }

@@ -1,3 +1,4 @@
+#ifndef MIXTRAL_WITHOUT_AVX512
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -38,3 +39,4 @@ const KernelTable& amx_table() {
 
 }  // namespace mixtral::cpu
 MIXTRAL_TARGET_REGION_END
+#endif

@@ -1,3 +1,4 @@
+#ifndef MIXTRAL_WITHOUT_AVX512
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -41,3 +42,4 @@ const KernelTable& avx512_table() { return kTable; }
 
 }  // namespace mixtral::cpu
 MIXTRAL_TARGET_REGION_END
+#endif
