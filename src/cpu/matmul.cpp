@@ -64,15 +64,17 @@ class FormatSet {
 };
 
 // Rows meet a part of the columns of all panels before the next part, so that their activations
-// stay in the second-level cache, of which the weights need some too. So many chunks are a part;
-// few rows fit as a whole.
-size_t chunks_of_pass(size_t n_rows) {
-  static const size_t pass_bytes = [] {
+// stay in the second-level cache, of which the weights need some too. So many chunks are a part, of
+// the few even ones that `n_chunks` are cut into.
+size_t chunks_of_pass(size_t n_rows, size_t n_chunks) {
+  static const size_t cached_chunks = [] {
     constexpr long kUsual = 1 << 20;
     const long cache = sysconf(_SC_LEVEL2_CACHE_SIZE);
-    return static_cast<size_t>(cache > 0 ? cache : kUsual) / 16 * 9;
+    return static_cast<size_t>(cache > 0 ? cache : kUsual) / 8 * 5 / kChunkBytes;
   }();
-  return std::max<size_t>(pass_bytes / kChunkBytes / std::max<size_t>(n_rows, 1), 1);
+  const size_t most = std::max<size_t>(cached_chunks / std::max<size_t>(n_rows, 1), 1);
+  const size_t n_passes = std::max<size_t>((n_chunks + most - 1) / most, 1);
+  return (n_chunks + n_passes - 1) / n_passes;
 }
 
 // Exact mode: quantised weights, activations in f32.
@@ -116,9 +118,10 @@ void multiply(const CpuContext& context, const PanelRange& range, const Activati
   if (widen) return multiply_widened(context, range, x, widened, y, y_stride);
   const size_t index = table_index(type);
   const Panels panels = weight.panels(range.matrix, range.first_panel, range.n_panels);
+  const size_t n_chunks = chunks_of_pass(x.n_rows, x.end_chunk - x.first_chunk);
   Activations pass = x;
   do {
-    pass.end_chunk = std::min(x.end_chunk, pass.first_chunk + chunks_of_pass(x.n_rows));
+    pass.end_chunk = std::min(x.end_chunk, pass.first_chunk + n_chunks);
     context.kernels.matmul[index](panels, pass, y, y_stride);
     pass.first_chunk = pass.end_chunk;
   } while (pass.first_chunk < x.end_chunk);

@@ -302,7 +302,7 @@ void matmul_tiles(const Panels& panels, const Activations& x, float* y, size_t y
 }
 
 // Four products of whole tiles for each step, from registers. Of bytes that differ: equal ones take
-// less power, and processors multiply them up to a third faster.
+// less power, and a processor multiplies them faster than any weights.
 uint64_t peak_tiles(size_t n_steps) {
   alignas(64) uint8_t bytes[16][64];
   uint32_t random = 1;
