@@ -147,7 +147,10 @@ template <class Q, int M, int P>
   }
 }
 
-// The eighth of them that is number `part`.
+// Two tiles' rows are added up in so many parts, of four rows each.
+constexpr size_t kParts = 32 / 4;
+
+// Part number `part`, if there are so many rows.
 template <class Q, int P>
 [[gnu::always_inline]] inline void add_part(const WaitingSums<Q, P>& waiting, size_t part) {
   if (4 * part + 4 <= waiting.rows.n_rows) add_sums_of<Q, 4>(waiting, 4 * part);
@@ -172,7 +175,8 @@ void sum_tiles(const TileStore<Q, P>& weights, size_t block, const ChunkOf<Q>* r
   const auto add_after = [&](size_t product) __attribute__((always_inline)) {
     constexpr size_t kProducts = kSteps * kStepProducts;
 #pragma GCC unroll 8
-    for (size_t part = product * 8 / kProducts; part < (product + 1) * 8 / kProducts; ++part)
+    for (size_t part = product * kParts / kProducts; part < (product + 1) * kParts / kProducts;
+         ++part)
       add_part<Q>(waiting, part);
   };
   _tile_zero(0);
@@ -277,7 +281,7 @@ void multiply_tiles(const Panels& panels, size_t panel, const Activations& x, fl
     multiply_chunk(operands, scales, packed.n_blocks, tile_rows,
                    {chunks + c * x.chunk_stride, x.n_rows, results[0][0]}, sums, waiting);
   }
-  for (size_t part = 0; part < 8; ++part) add_part(waiting, part);
+  for (size_t part = 0; part < kParts; ++part) add_part(waiting, part);
   add_last(waiting);
   _tile_release();
   for (size_t p = 0; p < P; ++p) {
