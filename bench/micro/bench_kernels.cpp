@@ -77,6 +77,10 @@ Part part_of(const benchmark::State& state, size_t unit) {
           bytes};
 }
 
+cpu::Panels panels_at(const std::byte* first, size_t n, Type type, Isa isa) {
+  return {first, n, panel_bytes(type, kCols), kCols, cpu::best_prefetch(isa)};
+}
+
 void stream_panels(benchmark::State& state, Type type, Isa isa, size_t n_rows) {
   const cpu::MatmulFn matmul = cpu::kernel_table(isa).matmul[cpu::table_index(type)];
   const size_t bytes = panel_bytes(type, kCols);
@@ -86,7 +90,7 @@ void stream_panels(benchmark::State& state, Type type, Isa isa, size_t n_rows) {
   const size_t n_panels = part.bytes / bytes;
   std::vector<float> y(n_panels * kPanelRows * n_rows);
   for (auto step : state) {
-    matmul({part.begin, n_panels, bytes, kCols}, x, y.data(), n_panels * kPanelRows);
+    matmul(panels_at(part.begin, n_panels, type, isa), x, y.data(), n_panels * kPanelRows);
     benchmark::DoNotOptimize(y.data());
   }
   state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * part.bytes));
@@ -106,8 +110,7 @@ void matmul(benchmark::State& state, Type type, Isa isa, size_t n_rows) {
   constexpr size_t kPanels = 4;
   std::vector<float> y(n_rows * kPanels * kPanelRows);
   for (auto step : state) {
-    multiply({stream().data(), kPanels, panel_bytes(type, kCols), kCols}, x, y.data(),
-             kPanels * kPanelRows);
+    multiply(panels_at(stream().data(), kPanels, type, isa), x, y.data(), kPanels * kPanelRows);
     benchmark::DoNotOptimize(y.data());
   }
   count_operations(state, 2 * n_rows * kPanels * kPanelRows * kCols);
@@ -128,7 +131,7 @@ void read_prompt(benchmark::State& state, Type type, Isa isa, size_t n_rows) {
     for (size_t c = 0; c < n_chunks; c += kPass) {
       x.first_chunk = c;
       x.end_chunk = std::min(c + kPass, n_chunks);
-      multiply({part.begin + at, kPanels, bytes, kCols}, x, y.data(), kPanels * kPanelRows);
+      multiply(panels_at(part.begin + at, kPanels, type, isa), x, y.data(), kPanels * kPanelRows);
     }
     benchmark::DoNotOptimize(y.data());
     at = (at + kPanels * bytes) % part.bytes;

@@ -75,6 +75,8 @@ Isa best_isa() {
   return Isa::kScalar;
 }
 
+bool cpu_is_amd() { return __builtin_cpu_is("amd") != 0; }
+
 std::string cpu_model_name() {
   std::array<unsigned, 4> registers{};
   std::string name;

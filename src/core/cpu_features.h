@@ -24,6 +24,8 @@ bool isa_supported(Isa isa);
 /// The last Isa of the enumeration that runs here.
 Isa best_isa();
 
+/// True on AMD's processors, whose caches want to be asked in their own way.
+bool cpu_is_amd();
 /// The processor's own name, for reports; "unknown" where it has none.
 std::string cpu_model_name();
 

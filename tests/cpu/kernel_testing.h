@@ -154,7 +154,7 @@ struct TestPanel {
   TestPanel(Random& random, Type t, size_t rows, size_t columns)
       : TestPanel(t, rows, columns, random_weights(random, t, rows * columns)) {}
 
-  Panels view() const { return {panel.data(), 1, panel.size(), cols}; }
+  Panels view() const { return {panel.data(), 1, panel.size(), cols, best_prefetch(best_isa())}; }
 };
 
 /// Rows of activations in the format of a type, at odd addresses and strides.

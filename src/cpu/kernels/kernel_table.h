@@ -36,12 +36,23 @@ struct Activations {
   size_t n_rows = 0;
 };
 
+/// How weights are asked for before they are multiplied.
+struct Prefetch {
+  size_t bytes_ahead;  ///< at each of the places where a kernel reads
+  bool into_l1;        ///< otherwise into L2
+};
+
+/// What was found best for the kernels of `isa` on processors like this one: a matter of how much
+/// each cache can have under way.
+Prefetch best_prefetch(Isa isa);
+
 /// Consecutive panels of one matrix (panel.h): 16 rows of `cols` weights each.
 struct Panels {
   const std::byte* first;  ///< on a 64-byte boundary
   size_t count;
   size_t stride;  ///< bytes from panel to panel, a multiple of 64
   size_t cols;
+  Prefetch prefetch;
 
   const std::byte* operator[](size_t index) const { return first + index * stride; }
 };

@@ -13,9 +13,18 @@
 // A few rows take the codes straight from the panel. For many, a chunk of the panel is unpacked
 // once, into L1, and multiplies them all (matmul_many-inl.h).
 
-// How far ahead memory is asked for, at each of the places where bodies are read. Into which cache
-// is a matter of the instruction set: of what was measured, L1 was best with AVX-512, L2 with AVX2.
-constexpr size_t kPrefetchBytes = 2560;
+// Asks for the lines of n bytes. Any address will do.
+[[gnu::always_inline]] inline void prefetch_lines(const void* from, size_t n, bool into_l1) {
+  const auto* bytes = static_cast<const char*>(from);
+  if (into_l1) {
+#pragma GCC unroll 16
+    for (size_t line = 0; line < n; line += 64) __builtin_prefetch(bytes + line, 0, 3);
+  } else {
+#pragma GCC unroll 16
+    for (size_t line = 0; line < n; line += 64) __builtin_prefetch(bytes + line, 0, 2);
+  }
+}
+
 // Memory is asked for by shares of a block, 9 lines at most, since a core has only so many requests
 // under way; smaller ones cost more than they give.
 template <class Q>
@@ -38,7 +47,8 @@ struct PanelChunk {
         n_blocks(n_left < kBlocks ? n_left : kBlocks),
         heads(panels[panel] + panels.cols / Q::kBlockCols * kBody + index * kBlocks * kHead),
         to_next_body(next * panels.stride - panels.cols / Q::kBlockCols * kBody),
-        to_next_heads(next * panels.stride - panels.cols / Q::kBlockCols * kHead) {}
+        to_next_heads(next * panels.stride - panels.cols / Q::kBlockCols * kHead),
+        prefetch(panels.prefetch) {}
 
   // Columns 16 C to 16 C + 15 of a group of a block.
   template <int C>
@@ -63,20 +73,20 @@ struct PanelChunk {
   // panel's first.
   [[gnu::always_inline]] inline void prefetch_share(size_t block, size_t share) const {
     constexpr size_t kShare = kBody / (Q::kBlockCols / kShareCols<Q>);
-    size_t ahead = block * kBody + share * kShare + kPrefetchBytes;
+    size_t ahead = block * kBody + share * kShare + prefetch.bytes_ahead;
     if (ahead >= n_left * kBody) ahead += to_next_body;
-#pragma GCC unroll 16
-    for (size_t line = 0; line < kShare; line += 64) prefetch(body + ahead + line);
+    prefetch_lines(body + ahead, kShare, prefetch.into_l1);
     if (share != 0) return;
-    size_t heads_ahead = block * kHead + kPrefetchBytes / 8;
+    size_t heads_ahead = block * kHead + prefetch.bytes_ahead / 8;
     if (heads_ahead >= n_left * kHead) heads_ahead += to_next_heads;
-    prefetch(heads + heads_ahead);
+    prefetch_lines(heads + heads_ahead, 1, prefetch.into_l1);
   }
 
   const uint8_t* body;
   size_t n_left, n_blocks;  // of the panel, of these the chunk's
   const std::byte* heads;
   size_t to_next_body, to_next_heads;  // from the end of the panel's
+  Prefetch prefetch;
 };
 
 // What the codes of Q count from where add_unit() is concerned.

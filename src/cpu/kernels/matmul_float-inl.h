@@ -33,6 +33,12 @@ struct ColumnsBF16 {  // [cols / 2][16][2]
   }
 };
 
+struct FloatPanel {
+  const std::byte* weights;
+  size_t cols;
+  Prefetch prefetch;
+};
+
 struct FloatOutput {
   float* y;
   size_t y_stride;
@@ -40,8 +46,9 @@ struct FloatOutput {
 };
 
 template <class P, int M>
-void multiply_float_rows(const std::byte* panel, size_t cols, const Activations& x,
-                         size_t first_row, const FloatOutput& to) {
+void multiply_float_rows(const FloatPanel& panel, const Activations& x, size_t first_row,
+                         const FloatOutput& to) {
+  const std::byte* weights = panel.weights;
   const float* rows[M];
   F32x16 even[M], odd[M];
 #pragma GCC unroll 16
@@ -51,18 +58,18 @@ void multiply_float_rows(const std::byte* panel, size_t cols, const Activations&
     odd[m] = set1(0);
   }
   size_t col = 0;
-  for (; col + 2 <= cols; col += 2) {
-    const F32x16 w_even = P::even(panel, col), w_odd = P::odd(panel, col);
-    prefetch(panel + P::kBytes * col + kPrefetchBytes);
-    if constexpr (P::kBytes == 64) prefetch(panel + P::kBytes * (col + 1) + kPrefetchBytes);
+  for (; col + 2 <= panel.cols; col += 2) {
+    const F32x16 w_even = P::even(weights, col), w_odd = P::odd(weights, col);
+    prefetch_lines(weights + P::kBytes * col + panel.prefetch.bytes_ahead, 2 * P::kBytes,
+                   panel.prefetch.into_l1);
 #pragma GCC unroll 16
     for (int m = 0; m < M; ++m) {
       even[m] = fma(w_even, set1(rows[m][col]), even[m]);
       odd[m] = fma(w_odd, set1(rows[m][col + 1]), odd[m]);
     }
   }
-  if (col < cols) {
-    const F32x16 w_even = P::even(panel, col);
+  if (col < panel.cols) {
+    const F32x16 w_even = P::even(weights, col);
 #pragma GCC unroll 16
     for (int m = 0; m < M; ++m) even[m] = fma(w_even, set1(rows[m][col]), even[m]);
   }
@@ -75,24 +82,24 @@ void multiply_float_rows(const std::byte* panel, size_t cols, const Activations&
 }
 
 template <class P, int M>
-void multiply_float_from(size_t row, const std::byte* panel, size_t cols, const Activations& x,
+void multiply_float_from(size_t row, const FloatPanel& panel, const Activations& x,
                          const FloatOutput& to) {
-  for (; row + M <= x.n_rows; row += M) multiply_float_rows<P, M>(panel, cols, x, row, to);
-  if constexpr (M > 1) multiply_float_from<P, M - 1>(row, panel, cols, x, to);
+  for (; row + M <= x.n_rows; row += M) multiply_float_rows<P, M>(panel, x, row, to);
+  if constexpr (M > 1) multiply_float_from<P, M - 1>(row, panel, x, to);
 }
 
 template <class P>
 void matmul_float(const Panels& panels, const Activations& x, float* y, size_t y_stride) {
   for (size_t p = 0; p < panels.count; ++p) {
-    multiply_float_from<P, kFloatRowTile>(0, panels[p], panels.cols, x,
+    multiply_float_from<P, kFloatRowTile>(0, {panels[p], panels.cols, panels.prefetch}, x,
                                           {y + p * kPanelRows, y_stride, false});
   }
 }
 
 void matmul_widened(const float* panel, size_t cols, const Activations& x, bool accumulate,
                     float* y, size_t y_stride) {
-  multiply_float_from<ColumnsF32, kFloatRowTile>(0, reinterpret_cast<const std::byte*>(panel), cols,
-                                                 x, {y, y_stride, accumulate});
+  const FloatPanel cached = {reinterpret_cast<const std::byte*>(panel), cols, {}};
+  multiply_float_from<ColumnsF32, kFloatRowTile>(0, cached, x, {y, y_stride, accumulate});
 }
 
 template <class P>

@@ -242,7 +242,3 @@ template <class V>
 [[gnu::always_inline]] inline void hide(V& v) {
   asm volatile("" : "+x"(v.low), "+x"(v.high));
 }
-
-[[gnu::always_inline]] inline void prefetch(const void* address) {
-  _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T1);
-}

@@ -208,6 +208,3 @@ template <int Bits>
 [[gnu::always_inline]] inline SubSum add_products_of(SubSum sum, U8x64 a, U8x64 b) {
   return _mm512_dpbusd_epi32(sum, a, b);
 }
-[[gnu::always_inline]] inline void prefetch(const void* address) {
-  _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T0);
-}

@@ -227,6 +227,3 @@ template <class V>
 inline void hide(V& v) {
   asm volatile("" : "+m"(v));
 }
-
-// Asks for a line of memory, into L2. Any address will do.
-inline void prefetch(const void* /*address*/) {}
