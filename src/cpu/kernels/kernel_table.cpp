@@ -16,8 +16,8 @@ size_t attention_scratch_floats(size_t group, size_t head_dim) {
   return AttentionScratch(group, head_dim).floats;
 }
 
-// What is under way at a time is at most bytes_ahead at each place, and where memory answers late, or
-// few panels are read together, it limits the speed. AMD (Zen 4): L1 at any distance gives three
+// What is under way at a time is at most bytes_ahead at each place, and where memory answers late,
+// or few panels are read together, it limits the speed. AMD (Zen 4): L1 at any distance gives three
 // quarters of what L2 gives, and 5 to 9 KiB more than 2.5. Intel (Granite Rapids): 2.5 KiB, and L1,
 // was best with AVX-512.
 Prefetch best_prefetch(Isa isa) {
