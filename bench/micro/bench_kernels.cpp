@@ -109,8 +109,9 @@ void matmul(benchmark::State& state, Type type, Isa isa, size_t n_rows) {
   const Activations x = activations.view();
   constexpr size_t kPanels = 4;
   std::vector<float> y(n_rows * kPanels * kPanelRows);
+  const cpu::Panels panels = panels_at(stream().data(), kPanels, type, isa);
   for (auto step : state) {
-    multiply(panels_at(stream().data(), kPanels, type, isa), x, y.data(), kPanels * kPanelRows);
+    multiply(panels, x, y.data(), kPanels * kPanelRows);
     benchmark::DoNotOptimize(y.data());
   }
   count_operations(state, 2 * n_rows * kPanels * kPanelRows * kCols);
