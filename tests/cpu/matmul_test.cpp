@@ -134,7 +134,8 @@ TEST_P(MatmulOf, GivesEachPanelTheSameBitsAsAlone) {
         Activations some = x.view;
         some.n_rows = n_rows;
         GuardedFloats y(std::vector<float>(n_rows * kPanels * 16, GuardedFloats::kSentinel));
-        matmul(kernels.table())({panels.data(), n_panels, stride, cols}, some, y.data(),
+        const Prefetch prefetch = {.bytes_ahead = 1000 * n_panels, .into_l1 = n_rows % 2 == 0};
+        matmul(kernels.table())({panels.data(), n_panels, stride, cols, prefetch}, some, y.data(),
                                 kPanels * 16);
         std::vector<float> wanted(expected.begin(), expected.begin() + n_rows * kPanels * 16);
         for (size_t i = 0; i < wanted.size(); ++i) {
