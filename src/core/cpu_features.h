@@ -24,7 +24,7 @@ bool isa_supported(Isa isa);
 /// The last Isa of the enumeration that runs here.
 Isa best_isa();
 
-/// True on AMD's processors, whose caches want to be asked in their own way.
+/// True if the processor is one of AMD's.
 bool cpu_is_amd();
 /// The processor's own name, for reports; "unknown" where it has none.
 std::string cpu_model_name();

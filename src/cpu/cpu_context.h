@@ -14,7 +14,6 @@ struct CpuContext {
   ThreadPool& pool;
   bool exact;  ///< f32 activations for every type
   InputObserver* observer = nullptr;
-  Prefetch prefetch = best_prefetch(kernels.isa);
 
   ActivationFormat format(Type type) const {
     return exact ? ActivationFormat::kF32 : activation_format(type);
