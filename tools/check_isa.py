@@ -16,7 +16,7 @@ import repository
 
 ISAS = ("baseline", "avx2", "avx512", "amx")  # each has the registers of those before it
 REGISTERS = re.compile(r"%(?:(?P<amx>tmm\d)|(?P<avx512>zmm\d|k[0-7]\b|[xy]mm(?:1[6-9]|2\d|3[01])\b)|(?P<avx2>ymm\d))")
-TABLE = re.compile(r".*/cpu/kernels/table_(\w+)\.cpp\.o")
+TABLE = re.compile(r".*/cpu/kernels/table_([a-z0-9]+)\w*\.cpp\.o")
 FUNCTION = re.compile(r"^[0-9a-f]+ <(.+)>:$")
 WEAK = re.compile(r"^\S*\s+[WVu]\s+(\S+)$")
 

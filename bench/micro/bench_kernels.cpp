@@ -78,7 +78,7 @@ Part part_of(const benchmark::State& state, size_t unit) {
 }
 
 cpu::Panels panels_at(const std::byte* first, size_t n, Type type, Isa isa) {
-  return {first, n, panel_bytes(type, kCols), kCols, cpu::best_prefetch(isa)};
+  return {first, n, panel_bytes(type, kCols), kCols, cpu::best_streaming(isa)};
 }
 
 void stream_panels(benchmark::State& state, Type type, Isa isa, size_t n_rows) {

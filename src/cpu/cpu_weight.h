@@ -32,8 +32,8 @@ class CpuWeight final : public Weight {
   const std::byte* panel(size_t matrix, size_t index) const {
     return begins_[matrix] + index * panel_bytes_[matrix];
   }
-  Panels panels(size_t matrix, size_t first, size_t count, Prefetch prefetch) const {
-    return {panel(matrix, first), count, panel_bytes_[matrix], cols(), prefetch};
+  Panels panels(size_t matrix, size_t first, size_t count, Streaming streaming) const {
+    return {panel(matrix, first), count, panel_bytes_[matrix], cols(), streaming};
   }
   /// Of a weight of one row, as norms are.
   const float* vector() const { return vector_.data(); }

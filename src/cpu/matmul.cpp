@@ -118,7 +118,7 @@ void multiply(const CpuContext& context, const PanelRange& range, const Activati
   if (widen) return multiply_widened(context, range, x, widened, y, y_stride);
   const size_t index = table_index(type);
   const Panels panels = weight.panels(range.matrix, range.first_panel, range.n_panels,
-                                      best_prefetch(context.kernels.isa));
+                                      best_streaming(context.kernels.isa));
   const size_t n_chunks = chunks_of_pass(x.n_rows, x.end_chunk - x.first_chunk);
   Activations pass = x;
   do {

@@ -25,6 +25,7 @@ const KernelTable& avx512_kernels() { return avx512_twin_table(); }
 
 #include "cpu/kernels/simd_avx512_float.h"
 #include "cpu/kernels/simd_avx512_int.h"
+#include "cpu/kernels/simd_avx512_sums.h"
 #include "cpu/kernels/simd_amx.h"
 #include "cpu/kernels/codes-inl.h"
 #include "cpu/kernels/matmul-inl.h"

@@ -15,8 +15,10 @@
 #include "core/half.h"
 #include "cpu/amx_twin.h"
 #include "cpu/avx512_twin.h"
+#include "cpu/avx512_wide_twin.h"
 #include "cpu/kernels/activation_chunk.h"
 #include "cpu/kernels/kernel_table.h"
+#include "cpu/kernels/tables.h"
 #include "quant/blocks.h"
 #include "quant/panel.h"
 #include "quant/type.h"
@@ -32,15 +34,17 @@ struct Kernels {
 
   bool run_here() const { return isa_supported(needs); }
 };
-template <Isa isa>
+template <Isa isa, bool wide_sums = false>
 const KernelTable& table_of() {
-  return kernel_table(isa);
+  return kernel_table(isa, wide_sums);
 }
 inline constexpr Kernels kAllKernels[] = {
     {"scalar", Isa::kScalar, table_of<Isa::kScalar>},
     {"avx2", Isa::kAvx2, table_of<Isa::kAvx2>},
     {"avx512", Isa::kAvx512, table_of<Isa::kAvx512>},
     {"avx512_twin", Isa::kAvx2, avx512_twin_table},
+    {"avx512_wide", Isa::kAvx512, table_of<Isa::kAvx512, true>},
+    {"avx512_wide_twin", Isa::kAvx2, avx512_wide_twin_table},
     {"amx", Isa::kAmx, table_of<Isa::kAmx>},
     {"amx_twin", Isa::kAvx2, amx_twin_table},
 };
@@ -154,7 +158,7 @@ struct TestPanel {
   TestPanel(Random& random, Type t, size_t rows, size_t columns)
       : TestPanel(t, rows, columns, random_weights(random, t, rows * columns)) {}
 
-  Panels view() const { return {panel.data(), 1, panel.size(), cols, best_prefetch(best_isa())}; }
+  Panels view() const { return {panel.data(), 1, panel.size(), cols, best_streaming(best_isa())}; }
 };
 
 /// Rows of activations in the format of a type, at odd addresses and strides.

@@ -134,8 +134,10 @@ TEST_P(MatmulOf, GivesEachPanelTheSameBitsAsAlone) {
         Activations some = x.view;
         some.n_rows = n_rows;
         GuardedFloats y(std::vector<float>(n_rows * kPanels * 16, GuardedFloats::kSentinel));
-        const Prefetch prefetch = {.bytes_ahead = 1000 * n_panels, .into_l1 = n_rows % 2 == 0};
-        matmul(kernels.table())({panels.data(), n_panels, stride, cols, prefetch}, some, y.data(),
+        const Streaming streaming = {.bytes_ahead = 1000 * n_panels,
+                                     .into_l1 = n_rows % 2 == 0,
+                                     .several_panels = n_rows % 3 != 0};
+        matmul(kernels.table())({panels.data(), n_panels, stride, cols, streaming}, some, y.data(),
                                 kPanels * 16);
         std::vector<float> wanted(expected.begin(), expected.begin() + n_rows * kPanels * 16);
         for (size_t i = 0; i < wanted.size(); ++i) {

@@ -23,8 +23,8 @@ struct alignas(64) ChunkQ8x256 {
   /// Per N columns: -256 / N times the sum, with which sums of codes that count from 256 / N begin.
   alignas(64) int16_t starts_8[32];
   int16_t starts_16[16], starts_32[8];
-  int16_t eightfold_32[8];  ///< -starts_32
-  int8_t unused[64];        ///< an odd number of lines: chunks in a row spread over all of a cache
+  int16_t eightfold_32[8];     ///< -starts_32
+  int32_t starts_from_32[16];  ///< per 16 columns
 };
 
 /// For weights in blocks of 32: a scale for each.

@@ -53,6 +53,7 @@ void quantise_for_256(const float* x, size_t cols, ChunkQ8x256& chunk) {
     chunk.starts_8[2 * i + 1] = static_cast<int16_t>(-32 * of_8[1]);
     chunk.sums_16[i] = static_cast<int16_t>(of_8[0] + of_8[1]);
     chunk.starts_16[i] = static_cast<int16_t>(-16 * chunk.sums_16[i]);
+    chunk.starts_from_32[i] = -32 * chunk.sums_16[i];
     chunk.sum += chunk.sums_16[i];
   }
   for (size_t i = 0; i < cols / 32; ++i) {

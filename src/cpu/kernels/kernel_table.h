@@ -36,15 +36,16 @@ struct Activations {
   size_t n_rows = 0;
 };
 
-/// How weights are asked for before they are multiplied.
-struct Prefetch {
-  size_t bytes_ahead;  ///< at each of the places where a kernel reads
-  bool into_l1;        ///< otherwise into L2
+/// How kernels read weights that come from memory.
+struct Streaming {
+  size_t bytes_ahead;   ///< asked for before they are multiplied, at each place that is read
+  bool into_l1;         ///< asked for into L1; otherwise into L2
+  bool several_panels;  ///< few rows go through up to four panels at once; otherwise one by one
 };
 
 /// What was found best for the kernels of `isa` on processors like this one: a matter of how much
-/// each cache can have under way.
-Prefetch best_prefetch(Isa isa);
+/// each cache can have under way, and of how the processor itself reads ahead.
+Streaming best_streaming(Isa isa);
 
 /// Consecutive panels of one matrix (panel.h): 16 rows of `cols` weights each.
 struct Panels {
@@ -52,7 +53,7 @@ struct Panels {
   size_t count;
   size_t stride;  ///< bytes from panel to panel, a multiple of 64
   size_t cols;
-  Prefetch prefetch;
+  Streaming streaming;
 
   const std::byte* operator[](size_t index) const { return first + index * stride; }
 };

@@ -48,7 +48,7 @@ struct PanelChunk {
         heads(panels[panel] + panels.cols / Q::kBlockCols * kBody + index * kBlocks * kHead),
         to_next_body(next * panels.stride - panels.cols / Q::kBlockCols * kBody),
         to_next_heads(next * panels.stride - panels.cols / Q::kBlockCols * kHead),
-        prefetch(panels.prefetch) {}
+        streaming(panels.streaming) {}
 
   // Columns 16 C to 16 C + 15 of a group of a block.
   template <int C>
@@ -73,20 +73,20 @@ struct PanelChunk {
   // panel's first.
   [[gnu::always_inline]] inline void prefetch_share(size_t block, size_t share) const {
     constexpr size_t kShare = kBody / (Q::kBlockCols / kShareCols<Q>);
-    size_t ahead = block * kBody + share * kShare + prefetch.bytes_ahead;
+    size_t ahead = block * kBody + share * kShare + streaming.bytes_ahead;
     if (ahead >= n_left * kBody) ahead += to_next_body;
-    prefetch_lines(body + ahead, kShare, prefetch.into_l1);
+    prefetch_lines(body + ahead, kShare, streaming.into_l1);
     if (share != 0) return;
-    size_t heads_ahead = block * kHead + prefetch.bytes_ahead / 8;
+    size_t heads_ahead = block * kHead + streaming.bytes_ahead / 8;
     if (heads_ahead >= n_left * kHead) heads_ahead += to_next_heads;
-    prefetch_lines(heads + heads_ahead, 1, prefetch.into_l1);
+    prefetch_lines(heads + heads_ahead, 1, streaming.into_l1);
   }
 
   const uint8_t* body;
   size_t n_left, n_blocks;  // of the panel, of these the chunk's
   const std::byte* heads;
   size_t to_next_body, to_next_heads;  // from the end of the panel's
-  Prefetch prefetch;
+  Streaming streaming;
 };
 
 // What the codes of Q count from where add_unit() is concerned.
@@ -100,29 +100,26 @@ constexpr size_t kSumColsOf = Q::kSubCols < kSumCols<Q::kBits, kSumZeroOf<Q>, Q:
                                   ? Q::kSubCols
                                   : kSumCols<Q::kBits, kSumZeroOf<Q>, Q::kHasScales>;
 
-// totals[m] = what is to be added to the sums of a block of weights · x[m]: the product of scales,
-// of activations and of what codes were taken to count from though they count from 0.
-template <class Q, int M, class Weights>
-[[gnu::always_inline]] inline void start_totals(const Weights& weights, const ChunkQ8x256* x,
-                                                I32x16 (&totals)[M]) {
-#pragma GCC unroll 16
-  for (int m = 0; m < M; ++m) totals[m] = set1_i32(0);
+// What is to be added to the sums of a block of weights · x: the product of scales, of activations
+// and of what codes were taken to count from though they count from 0.
+template <class Q, class Weights>
+[[gnu::always_inline]] inline I32x16 start_total(const Weights& weights, const ChunkQ8x256& x) {
+  I32x16 total = set1_i32(0);
   if constexpr (Q::kZero == 0 && kSumZeroOf<Q> != 0) {
     static_assert(Q::kSubCols == 32 && kSumZeroOf<Q> % 8 == 0);
 #pragma GCC unroll 4
     for (size_t i = 0; i < kChunkCols / 64; ++i) {
       I32x16 pair = weights.scale_pair(i);
       if constexpr (kSumZeroOf<Q> == 16) pair = add_i32(pair, pair);
-#pragma GCC unroll 16
-      for (int m = 0; m < M; ++m) totals[m] = dot_i16(totals[m], pair, x[m].eightfold_32 + 2 * i);
+      total = dot_i16(total, pair, x.eightfold_32 + 2 * i);
     }
   }
+  return total;
 }
-template <class Q, int M, class Weights>
-[[gnu::always_inline]] inline void start_totals(const Weights& /*weights*/, const ChunkQ8x32* /*x*/,
-                                                I32x16 (&totals)[M]) {
-#pragma GCC unroll 16
-  for (int m = 0; m < M; ++m) totals[m] = set1_i32(0);
+template <class Q, class Weights>
+[[gnu::always_inline]] inline I32x16 start_total(const Weights& /*weights*/,
+                                                 const ChunkQ8x32& /*x*/) {
+  return set1_i32(0);
 }
 
 // total + sum * its scale, if it has one.
@@ -174,7 +171,8 @@ template <class Q, int M, int P, class Weights, class Chunk>
 [[gnu::always_inline]] inline void sum_block(const Weights (&weights)[P], size_t panel,
                                              size_t block, const Chunk* x, I32x16 (&totals)[M]) {
   SubSum sums[M];
-  start_totals<Q>(weights[panel], x, totals);
+#pragma GCC unroll 16
+  for (int m = 0; m < M; ++m) totals[m] = start_total<Q>(weights[panel], x[m]);
   for (size_t group = 0; group < Q::kBlockCols / Q::kGroupCols; ++group)
     add_columns<Q, 0>(weights, {panel, block, group}, x, sums, totals);
 }
@@ -185,46 +183,28 @@ inline const int16_t* min_sums(const ChunkQ8x256& x) {
   return Q::kSubCols == 32 ? x.sums_32 : x.sums_16;
 }
 
-// results[m] += block · x[m], of whose integers totals[m] is the sum.
-template <class Q, int M, class Weights>
-[[gnu::always_inline]] inline void add_totals(const Weights& weights, size_t /*block*/,
-                                              const ChunkQ8x256* x, const I32x16 (&totals)[M],
-                                              F32x16 (&results)[M]) {
-  const F32x16 d = weights.head(0, 0);
-  F32x16 sums[M];
-#pragma GCC unroll 16
-  for (int m = 0; m < M; ++m) sums[m] = mul(d, to_f32(totals[m]));
+// result + block · x, of whose integers `total` is the sum.
+template <class Q, class Weights>
+[[gnu::always_inline]] inline F32x16 add_total(const Weights& weights, size_t /*block*/,
+                                               const ChunkQ8x256& x, I32x16 total, F32x16 result) {
+  F32x16 sum = mul(weights.head(0, 0), to_f32(total));
   if constexpr (Q::kMins == Mins::kPerSub) {
-    I32x16 minsums[M];
-#pragma GCC unroll 16
-    for (int m = 0; m < M; ++m) minsums[m] = set1_i32(0);
+    I32x16 minsum = set1_i32(0);
 #pragma GCC unroll 8
-    for (size_t i = 0; i < kChunkCols / Q::kSubCols / 2; ++i) {
-      const I32x16 pair = weights.min_pair(i);
-#pragma GCC unroll 16
-      for (int m = 0; m < M; ++m) minsums[m] = dot_i16(minsums[m], pair, min_sums<Q>(x[m]) + 2 * i);
-    }
-    const F32x16 minus_dmin = sub(set1(0), weights.head(0, 1));
-#pragma GCC unroll 16
-    for (int m = 0; m < M; ++m) sums[m] = fma(minus_dmin, to_f32(minsums[m]), sums[m]);
+    for (size_t i = 0; i < kChunkCols / Q::kSubCols / 2; ++i)
+      minsum = dot_i16(minsum, weights.min_pair(i), min_sums<Q>(x) + 2 * i);
+    sum = fma(sub(set1(0), weights.head(0, 1)), to_f32(minsum), sum);
   }
-#pragma GCC unroll 16
-  for (int m = 0; m < M; ++m) results[m] = fma(sums[m], set1(x[m].scale), results[m]);
+  return fma(sum, set1(x.scale), result);
 }
 
-template <class Q, int M, class Weights>
-[[gnu::always_inline]] inline void add_totals(const Weights& weights, size_t block,
-                                              const ChunkQ8x32* x, const I32x16 (&totals)[M],
-                                              F32x16 (&results)[M]) {
-  const F32x16 d = weights.head(block, 0);
-#pragma GCC unroll 16
-  for (int m = 0; m < M; ++m)
-    results[m] = fma(to_f32(totals[m]), mul(d, set1(x[m].scales[block])), results[m]);
-  if constexpr (Q::kMins == Mins::kBase) {
-    const F32x16 base = weights.head(block, 1);
-#pragma GCC unroll 16
-    for (int m = 0; m < M; ++m) results[m] = fma(base, set1(x[m].scaled_sums[block]), results[m]);
-  }
+template <class Q, class Weights>
+[[gnu::always_inline]] inline F32x16 add_total(const Weights& weights, size_t block,
+                                               const ChunkQ8x32& x, I32x16 total, F32x16 result) {
+  result = fma(to_f32(total), mul(weights.head(block, 0), set1(x.scales[block])), result);
+  if constexpr (Q::kMins == Mins::kBase)
+    result = fma(weights.head(block, 1), set1(x.scaled_sums[block]), result);
+  return result;
 }
 
 // results[p][m] += the chunk's columns of weights[p] · x[m].
@@ -237,7 +217,9 @@ template <class Q, int M, int P, class Weights, class Chunk>
     for (size_t p = 0; p < P; ++p) {
       I32x16 totals[M];
       sum_block<Q>(weights, p, block, x, totals);
-      add_totals<Q>(weights[p], block, x, totals, results[p]);
+#pragma GCC unroll 16
+      for (int m = 0; m < M; ++m)
+        results[p][m] = add_total<Q>(weights[p], block, x[m], totals[m], results[p][m]);
     }
   }
 }
@@ -276,15 +258,16 @@ template <class Q, int M, int P>
 // Panels that m rows go through together.
 constexpr int panels_together(int m) { return 4 * m <= kFewTile ? 4 : 2 * m <= kFewTile ? 2 : 1; }
 
-// Few rows, M at a time. They wait for memory more than they multiply, and memory gives more to
-// those who read at several places: up to four panels share a pass.
+// Few rows, M at a time. They wait for memory more than they multiply, and some processors are
+// given more by it when they read at several places: there up to four panels share a pass.
 template <class Q, int M>
 void multiply_few(const Panels& panels, const Activations& x, size_t row, float* y,
                   size_t y_stride) {
   constexpr int kTogether = panels_together(M);
   for (; row + M <= x.n_rows; row += M) {
     size_t panel = 0;
-    for (; panel + kTogether <= panels.count; panel += kTogether)
+    const size_t end = panels.streaming.several_panels ? panels.count : 0;
+    for (; panel + kTogether <= end; panel += kTogether)
       multiply_tile<Q, M, kTogether>(panels, panel, x, row, y, y_stride);
     for (; panel < panels.count; ++panel)
       multiply_tile<Q, M, 1>(panels, panel, x, row, y, y_stride);

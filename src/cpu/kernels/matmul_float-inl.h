@@ -36,7 +36,7 @@ struct ColumnsBF16 {  // [cols / 2][16][2]
 struct FloatPanel {
   const std::byte* weights;
   size_t cols;
-  Prefetch prefetch;
+  Streaming streaming;
 };
 
 struct FloatOutput {
@@ -60,8 +60,8 @@ void multiply_float_rows(const FloatPanel& panel, const Activations& x, size_t f
   size_t col = 0;
   for (; col + 2 <= panel.cols; col += 2) {
     const F32x16 w_even = P::even(weights, col), w_odd = P::odd(weights, col);
-    prefetch_lines(weights + P::kBytes * col + panel.prefetch.bytes_ahead, 2 * P::kBytes,
-                   panel.prefetch.into_l1);
+    prefetch_lines(weights + P::kBytes * col + panel.streaming.bytes_ahead, 2 * P::kBytes,
+                   panel.streaming.into_l1);
 #pragma GCC unroll 16
     for (int m = 0; m < M; ++m) {
       even[m] = fma(w_even, set1(rows[m][col]), even[m]);
@@ -91,7 +91,7 @@ void multiply_float_from(size_t row, const FloatPanel& panel, const Activations&
 template <class P>
 void matmul_float(const Panels& panels, const Activations& x, float* y, size_t y_stride) {
   for (size_t p = 0; p < panels.count; ++p) {
-    multiply_float_from<P, kFloatRowTile>(0, {panels[p], panels.cols, panels.prefetch}, x,
+    multiply_float_from<P, kFloatRowTile>(0, {panels[p], panels.cols, panels.streaming}, x,
                                           {y + p * kPanelRows, y_stride, false});
   }
 }

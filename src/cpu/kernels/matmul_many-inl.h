@@ -111,8 +111,11 @@ struct CodeOperands {
                                                       Source<Q> source, size_t block,
                                                       const ChunkOf<Q>* x, I32x16 (&totals)[P][M]) {
     constexpr size_t kCols = kSumColsOf<Q>;
+#pragma GCC unroll 16
+    for (int m = 0; m < M; ++m) {
 #pragma GCC unroll 4
-    for (int p = 0; p < P; ++p) start_totals<Q>(weights[p], x, totals[p]);
+      for (int p = 0; p < P; ++p) totals[p][m] = start_total<Q>(weights[p], x[m]);
+    }
     const size_t end = (block + 1) * Q::kBlockCols / 4;
     for (size_t unit = block * Q::kBlockCols / 4; unit < end; unit += kCols / 4) {
       const size_t col = 4 * unit;
@@ -155,25 +158,43 @@ template <class Q, class Operands, int M, int P>
 void add_to_rows(const UnpackedChunk (&weights)[P], size_t n_blocks, Source<Q> source,
                  const ManyRows<Q>& rows, size_t row) {
   for (; row + M <= rows.n_rows; row += M, source = nullptr) {
-    F32x16 results[P][M];
-#pragma GCC unroll 4
-    for (size_t p = 0; p < P; ++p) {
-#pragma GCC unroll 16
-      for (size_t m = 0; m < M; ++m)
-        results[p][m] = load(rows.y + (p * kManyRows + row + m) * kPanelRows);
-    }
-    for (size_t block = 0; block < (Q::kBlockCols == kChunkCols ? 1 : n_blocks); ++block) {
+    const auto result = [&](size_t p, size_t m) {
+      return rows.y + (p * kManyRows + row + m) * kPanelRows;
+    };
+    if constexpr (Q::kBlockCols == kChunkCols) {
       I32x16 totals[P][M];
-      Operands::sum_block(weights, source, block, rows.x + row, totals);
-#pragma GCC unroll 4
-      for (size_t p = 0; p < P; ++p)
-        add_totals<Q>(weights[p], block, rows.x + row, totals[p], results[p]);
-    }
-#pragma GCC unroll 4
-    for (size_t p = 0; p < P; ++p) {
+      Operands::sum_block(weights, source, 0, rows.x + row, totals);
 #pragma GCC unroll 16
-      for (size_t m = 0; m < M; ++m)
-        store(rows.y + (p * kManyRows + row + m) * kPanelRows, results[p][m]);
+      for (size_t m = 0; m < M; ++m) {
+#pragma GCC unroll 4
+        for (size_t p = 0; p < P; ++p) {
+          store(result(p, m),
+                add_total<Q>(weights[p], 0, rows.x[row + m], totals[p][m], load(result(p, m))));
+        }
+      }
+    } else {
+      F32x16 results[P][M];
+#pragma GCC unroll 4
+      for (size_t p = 0; p < P; ++p) {
+#pragma GCC unroll 16
+        for (size_t m = 0; m < M; ++m) results[p][m] = load(result(p, m));
+      }
+      for (size_t block = 0; block < n_blocks; ++block) {
+        I32x16 totals[P][M];
+        Operands::sum_block(weights, source, block, rows.x + row, totals);
+#pragma GCC unroll 16
+        for (size_t m = 0; m < M; ++m) {
+#pragma GCC unroll 4
+          for (size_t p = 0; p < P; ++p)
+            results[p][m] =
+                add_total<Q>(weights[p], block, rows.x[row + m], totals[p][m], results[p][m]);
+        }
+      }
+#pragma GCC unroll 4
+      for (size_t p = 0; p < P; ++p) {
+#pragma GCC unroll 16
+        for (size_t m = 0; m < M; ++m) store(result(p, m), results[p][m]);
+      }
     }
   }
   if constexpr (M > 1)

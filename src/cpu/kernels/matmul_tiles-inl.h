@@ -134,16 +134,13 @@ template <class Q, int M, int P>
 #pragma GCC unroll 2
   for (size_t p = 0; p < P; ++p) {
     float* y = waiting.rows.y + (p * kManyRows + row) * 16;
-    I32x16 totals[M];
-    F32x16 results[M];
 #pragma GCC unroll 4
     for (size_t m = 0; m < M; ++m) {
-      totals[m] = join_planes<Q>(waiting.sums->of[p][row + m], waiting.sums->of[1][row + m]);
-      results[m] = load(y + 16 * m);
+      const I32x16 total =
+          join_planes<Q>(waiting.sums->of[p][row + m], waiting.sums->of[1][row + m]);
+      store(y + 16 * m, add_total<Q>((*waiting.weights)[p], waiting.block, waiting.rows.x[row + m],
+                                     total, load(y + 16 * m)));
     }
-    add_totals<Q>((*waiting.weights)[p], waiting.block, waiting.rows.x + row, totals, results);
-#pragma GCC unroll 4
-    for (size_t m = 0; m < M; ++m) store(y + 16 * m, results[m]);
   }
 }
 

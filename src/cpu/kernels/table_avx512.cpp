@@ -21,6 +21,7 @@ namespace {
 // clang-format off
 #include "cpu/kernels/simd_avx512_float.h"
 #include "cpu/kernels/simd_avx512_int.h"
+#include "cpu/kernels/simd_avx512_sums.h"
 #include "cpu/kernels/codes-inl.h"
 #include "cpu/kernels/matmul-inl.h"
 #include "cpu/kernels/matmul_many-inl.h"

@@ -1,0 +1,42 @@
+#include "cpu/avx512_wide_twin.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "core/half.h"
+#include "cpu/avx512_twin.h"
+#include "cpu/kernels/activation_chunk.h"
+#include "cpu/kernels/intrinsics.h"
+#include "cpu/kernels/target_region.h"
+#include "quant/blocks.h"
+#include "quant/panel_layout.h"
+
+MIXTRAL_TARGET_REGION_BEGIN("avx2,fma,f16c")
+// clang-format off
+#include "cpu/avx512_instructions.h"
+
+namespace mixtral::cpu {
+namespace {
+
+const KernelTable& avx512_kernels() { return avx512_twin_table(); }
+
+#include "cpu/kernels/simd_avx512_float.h"
+#include "cpu/kernels/simd_avx512_int.h"
+#include "cpu/kernels/simd_avx512_wide_sums.h"
+#include "cpu/kernels/codes-inl.h"
+#include "cpu/kernels/matmul-inl.h"
+#include "cpu/kernels/matmul_many-inl.h"
+#include "cpu/kernels/wide_sums-inl.h"
+// clang-format on
+
+}  // namespace
+
+const KernelTable& avx512_wide_twin_table() {
+  static const KernelTable table = make_wide_table();
+  return table;
+}
+
+}  // namespace mixtral::cpu
+MIXTRAL_TARGET_REGION_END
