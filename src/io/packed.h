@@ -21,7 +21,7 @@ namespace mixtral {
 /// The first bytes of every packed model.
 inline constexpr std::string_view kPackedMagic = "MIXTPACK";
 /// Of the file's structure and of the panels in it: a change of either makes a new version.
-inline constexpr uint32_t kPackedVersion = 1;
+inline constexpr uint32_t kPackedVersion = 2;
 
 /// A tensor and the zeros between it and the next one, or the end of the file.
 struct PackedPart {

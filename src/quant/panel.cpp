@@ -126,6 +126,11 @@ void join_scales(const Scales& scales, Block& block) {
   }
 }
 
+template <class Part>
+const std::byte* bytes_of(const Part& part) {
+  return reinterpret_cast<const std::byte*>(&part);
+}
+
 // One of 16 stored rows; missing ones are made of the same zeros again and again.
 struct StoredRow {
   const std::byte* begin;
@@ -179,32 +184,38 @@ struct BlockPanel {
 
  private:
   static void pack_planes(const Block* const (&blocks)[kPanelRows], std::byte* body) {
-    const std::byte* low[kPanelRows];
-    for (size_t row = 0; row < kPanelRows; ++row)
-      low[row] = reinterpret_cast<const std::byte*>(&low_of(*blocks[row]));
-    transpose_words<kLayout.low_bytes / 4, kFlipped<Block>>(low, body);
-    if constexpr (kHasBitFields<Block>) {
-      for (size_t row = 0; row < kPanelRows; ++row) {
-        const auto* high = reinterpret_cast<const std::byte*>(&blocks[row]->qh);
-        store_word(regroup_bits(load_word(high)), body + kLayout.high_offset() + 4 * row);
-      }
-    } else if constexpr (kLayout.high_bytes != 0) {
-      const std::byte* high[kPanelRows];
+    constexpr size_t kLowWords = kLayout.low_bytes / 4 / kLayout.n_parts;
+    constexpr size_t kHighWords = kLayout.high_bytes / 4 / kLayout.n_parts;
+    for (size_t part = 0; part < kLayout.n_parts; ++part) {
+      const std::byte* low[kPanelRows];
       for (size_t row = 0; row < kPanelRows; ++row)
-        high[row] = reinterpret_cast<const std::byte*>(&high_of(*blocks[row]));
-      transpose_words<kLayout.high_bytes / 4, 0>(high, body + kLayout.high_offset());
+        low[row] = bytes_of(low_of(*blocks[row])) + 4 * kLowWords * part;
+      transpose_words<kLowWords, kFlipped<Block>>(low, body + kLayout.low_offset(kLowWords * part));
+      if constexpr (kHasBitFields<Block>) {
+        for (size_t row = 0; row < kPanelRows; ++row) {
+          const uint32_t bits = load_word(bytes_of(blocks[row]->qh));
+          store_word(regroup_bits(bits), body + kLayout.high_offset(0) + 4 * row);
+        }
+      } else if constexpr (kHighWords != 0) {
+        const std::byte* high[kPanelRows];
+        for (size_t row = 0; row < kPanelRows; ++row)
+          high[row] = bytes_of(high_of(*blocks[row])) + 4 * kHighWords * part;
+        transpose_words<kHighWords, 0>(high, body + kLayout.high_offset(kHighWords * part));
+      }
     }
   }
 
   static void unpack_planes(const std::byte* body, size_t row, Block& block) {
     auto* low = reinterpret_cast<std::byte*>(&low_of(block));
-    for (size_t i = 0; i < kLayout.low_bytes; i += 4)
-      store_word(load_word(body + i * kPanelRows + 4 * row) ^ kFlipped<Block>, low + i);
+    for (size_t i = 0; i < kLayout.low_bytes / 4; ++i) {
+      const uint32_t word = load_word(body + kLayout.low_offset(i) + 4 * row);
+      store_word(word ^ kFlipped<Block>, low + 4 * i);
+    }
     if constexpr (kLayout.high_bytes != 0) {
       auto* high = reinterpret_cast<std::byte*>(&high_of(block));
-      for (size_t i = 0; i < kLayout.high_bytes; i += 4) {
-        const uint32_t word = load_word(body + kLayout.high_offset() + i * kPanelRows + 4 * row);
-        store_word(kHasBitFields<Block> ? restore_bits(word) : word, high + i);
+      for (size_t i = 0; i < kLayout.high_bytes / 4; ++i) {
+        const uint32_t word = load_word(body + kLayout.high_offset(i) + 4 * row);
+        store_word(kHasBitFields<Block> ? restore_bits(word) : word, high + 4 * i);
       }
     }
   }

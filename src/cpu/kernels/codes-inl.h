@@ -26,10 +26,10 @@ struct Codes {
 
   // A 64-byte unit of the planes, and a vector of the small integer scales.
   [[gnu::always_inline]] static inline U8x64 low(const uint8_t* body, size_t unit) {
-    return load_bytes(body + 64 * unit);
+    return load_bytes(body + kLayout.low_offset(unit));
   }
   [[gnu::always_inline]] static inline U8x64 high(const uint8_t* body, size_t unit) {
-    return load_bytes(body + kLayout.high_offset() + 64 * unit);
+    return load_bytes(body + kLayout.high_offset(unit));
   }
   static const uint8_t* scales(const uint8_t* body, size_t index) {
     return body + kLayout.scales_offset() + 16 * index;

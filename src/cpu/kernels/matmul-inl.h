@@ -77,7 +77,7 @@ struct PanelChunk {
     if (ahead >= n_left * kBody) ahead += to_next_body;
     prefetch_lines(body + ahead, kShare, streaming.into_l1);
     if (share != 0) return;
-    size_t heads_ahead = block * kHead + streaming.bytes_ahead / 8;
+    size_t heads_ahead = (block + streaming.bytes_ahead / kBody + 1) * kHead;
     if (heads_ahead >= n_left * kHead) heads_ahead += to_next_heads;
     prefetch_lines(heads + heads_ahead, 1, streaming.into_l1);
   }
