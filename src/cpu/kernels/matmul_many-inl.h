@@ -162,6 +162,8 @@ void add_to_rows(const UnpackedChunk (&weights)[P], size_t n_blocks, Source<Q> s
       return rows.y + (p * kManyRows + row + m) * kPanelRows;
     };
     if constexpr (Q::kBlockCols == kChunkCols) {
+      // Results are read when the only block is summed, each for itself: they leave its registers
+      // to the sums.
       I32x16 totals[P][M];
       Operands::sum_block(weights, source, 0, rows.x + row, totals);
 #pragma GCC unroll 16
