@@ -186,6 +186,8 @@ class CheckersTest(unittest.TestCase):
         tiles = 'void f(void) { __asm__("tilerelease"); __asm__("tilezero %tmm1"); }\n'
         self.compile("cpu/kernels/table_amx.cpp.o", tiles)
         self.assertEqual(self.run_check_isa().returncode, 0)
+        self.compile("cpu/kernels/table_avx2_twice.cpp.o", wide.format("") + use)
+        self.assertEqual(self.run_check_isa().returncode, 0)
         self.compile("cpu/kernels/table_avx512.cpp.o", tiles)
         self.assertIn("table_avx512.cpp.o:1: _Z1fv uses registers of amx", self.run_check_isa().stdout)
 

@@ -24,7 +24,7 @@ struct alignas(64) ChunkQ8x256 {
   alignas(64) int16_t starts_8[32];
   int16_t starts_16[16], starts_32[8];
   int16_t eightfold_32[8];     ///< -starts_32
-  int32_t starts_from_32[16];  ///< per 16 columns
+  int32_t starts_from_32[16];  ///< per 16 columns: -32 times the sum
 };
 
 /// For weights in blocks of 32: a scale for each.
@@ -39,6 +39,7 @@ struct alignas(64) ChunkQ8x32 {
   int8_t unused[128];
 };
 
+// An odd number of lines: chunks in a row spread over all of a cache.
 static_assert(sizeof(ChunkQ8x256) == sizeof(ChunkQ8x32) && sizeof(ChunkQ8x256) % 128 == 64);
 inline constexpr size_t kChunkBytes = sizeof(ChunkQ8x256);
 
