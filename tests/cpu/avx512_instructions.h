@@ -174,6 +174,10 @@ template <class To, class From, class Narrow>
   return to;
 }
 // Unsigned bytes of a times signed bytes of b, four neighbours added to each lane.
+inline Ints four(int32_t d, int32_t c, int32_t b, int32_t a) {
+  return {Vec::of<int32_t>({a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d})};
+}
+
 [[gnu::noinline]] inline Ints dot_bytes(const Ints& sum, const Ints& a, const Ints& b) {
   auto lanes = sum.as<int32_t>();
   const auto y = b.as<int8_t>();
@@ -186,7 +190,9 @@ template <class To, class From, class Narrow>
   for (size_t i = 0; i < 32; ++i) lanes[i / 2] += x[i] * y[i];
   return {Vec::of<int32_t>(lanes)};
 }
-inline int shift_count(const __m128i& count) { return _mm_cvtsi128_si32(count); }
+[[gnu::noinline]] inline Ints shift_signed(const Ints& v, int n) {
+  return each<int32_t, Ints>(v, [n](int32_t lane) { return lane >> n; });
+}
 
 }  // namespace mixtral::cpu::twin
 
@@ -214,6 +220,7 @@ inline int shift_count(const __m128i& count) { return _mm_cvtsi128_si32(count); 
 #define _mm512_set1_epi16(x) \
   (MIXTRAL_TWIN::all<int16_t, MIXTRAL_TWIN::Ints>(static_cast<int16_t>(x)))
 #define _mm512_set1_epi32(x) (MIXTRAL_TWIN::all<int32_t, MIXTRAL_TWIN::Ints>(x))
+#define _mm512_set4_epi32(d, c, b, a) (MIXTRAL_TWIN::four(d, c, b, a))
 
 #define MIXTRAL_TWIN_FLOATS(a, b, result) \
   (MIXTRAL_TWIN::each<float, MIXTRAL_TWIN::Floats>(a, b, [](float x, float y) { return result; }))
@@ -251,10 +258,10 @@ inline int shift_count(const __m128i& count) { return _mm_cvtsi128_si32(count); 
 #define MIXTRAL_TWIN_SHIFT(T, a, result) \
   (MIXTRAL_TWIN::each<T, MIXTRAL_TWIN::Ints>(a, [&](T x) { return result; }))
 #define _mm512_slli_epi32(a, n) MIXTRAL_TWIN_SHIFT(uint32_t, a, x << (n))
+#define _mm512_srai_epi32(a, n) MIXTRAL_TWIN::shift_signed(a, n)
 #define _mm512_srli_epi32(a, n) MIXTRAL_TWIN_SHIFT(uint32_t, a, x >> (n))
 #define _mm512_slli_epi16(a, n) MIXTRAL_TWIN_SHIFT(uint16_t, a, x << (n))
 #define _mm512_srli_epi16(a, n) MIXTRAL_TWIN_SHIFT(uint16_t, a, x >> (n))
-#define _mm512_srl_epi16(a, n) MIXTRAL_TWIN_SHIFT(uint16_t, a, x >> MIXTRAL_TWIN::shift_count(n))
 #define _mm512_cvtepi32_ps(v) MIXTRAL_TWIN::to_floats(v)
 #define _mm512_cvtepi8_epi32(v) (MIXTRAL_TWIN::widen<int32_t, int8_t>(v))
 #define _mm512_cvtepu16_epi32(v) (MIXTRAL_TWIN::widen<int32_t, uint16_t>(v))
@@ -274,8 +281,13 @@ namespace mixtral::cpu::twin {
   return {Vec::of<float>(to)};
 }
 
-// In the place of the kernels' own, which wants a register.
+// In the place of the kernels' own, which want registers.
 inline void hide(Ints& v) { asm volatile("" : "+m"(v)); }
 inline void hide(Floats& v) { asm volatile("" : "+m"(v)); }
+inline void add_loaded(Ints& sum, const Ints& w, const int8_t* a) {
+  int32_t word = 0;
+  std::memcpy(&word, a, sizeof(word));
+  sum = _mm512_dpbusd_epi32(sum, w, _mm512_set1_epi32(word));
+}
 
 }  // namespace mixtral::cpu::twin

@@ -4,10 +4,10 @@
 // A weight is step * (code - kZero) - min. One struct per type says
 //   kBits        how large the codes are
 //   kSubCols     columns that share a step
-//   kGroupCols   columns that one pass over the planes yields
+//   kGroupCols   columns whose codes lie together in the planes; those of a block's next ones lie the
+//                same way kGroupBytes further
 //   kMins        kNone, kBase (+ m, one per block) or kPerSub (- dmin * min)
-//   codes<C>()   columns 16 C to 16 C + 15 of a group, as add_unit() wants them, one unit of four
-//   each
+//   code<N>()    columns 4 N to 4 N + 3 of a group, as add_unit() wants them
 
 enum class Mins { kNone, kBase, kPerSub };
 
@@ -21,20 +21,37 @@ struct Codes {
   static constexpr int kZero = kZeroCode;
   static constexpr size_t kSubCols = kColsOfSub;
   static constexpr size_t kGroupCols = kColsOfGroup;
+  static constexpr size_t kGroupBytes =
+      16 * (kLayout.low_bytes + kLayout.high_bytes) * kGroupCols / kBlockCols;
   static constexpr Mins kMins = kKindOfMins;
   static constexpr bool kHasScales = kLayout.n_scales != 0;
 
-  // A 64-byte unit of the planes, and a vector of the small integer scales.
-  [[gnu::always_inline]] static inline U8x64 low(const uint8_t* body, size_t unit) {
-    return load_bytes(body + kLayout.low_offset(unit));
+  // A 64-byte unit of a group's planes.
+  template <size_t Unit>
+  [[gnu::always_inline]] static inline U8x64 low(const uint8_t* planes) {
+    constexpr size_t kOffset = kLayout.low_offset(Unit);
+    return load_bytes(planes + kOffset);
   }
-  [[gnu::always_inline]] static inline U8x64 high(const uint8_t* body, size_t unit) {
-    return load_bytes(body + kLayout.high_offset(unit));
+  template <size_t Unit>
+  [[gnu::always_inline]] static inline U8x64 high(const uint8_t* planes) {
+    constexpr size_t kOffset = kLayout.high_offset(Unit);
+    return load_bytes(planes + kOffset);
   }
+  // A vector of a block's small integer scales.
   static const uint8_t* scales(const uint8_t* body, size_t index) {
     return body + kLayout.scales_offset() + 16 * index;
   }
 };
+
+// Columns 16 C to 16 C + 15 of a group of a block, one unit of four each.
+template <class Q, int C>
+[[gnu::always_inline]] inline void codes_of(const uint8_t* body, size_t group, U8x64 (&w)[4]) {
+  const uint8_t* planes = body + group * Q::kGroupBytes;
+  w[0] = Q::template code<4 * C>(planes);
+  w[1] = Q::template code<4 * C + 1>(planes);
+  w[2] = Q::template code<4 * C + 2>(planes);
+  w[3] = Q::template code<4 * C + 3>(planes);
+}
 
 // The integer scales of sub-block `sub`, one byte for each row.
 template <class Q>
@@ -63,11 +80,9 @@ template <class Q>
 
 template <Type kOfType, int kZeroCode, Mins kKindOfMins>
 struct FourBits : Codes<kOfType, 4, kZeroCode, 32, 32, kKindOfMins> {
-  template <int C>
-  [[gnu::always_inline]] static inline void codes(const uint8_t* body, size_t /*group*/,
-                                                  U8x64 (&w)[4]) {
-#pragma GCC unroll 4
-    for (size_t u = 0; u < 4; ++u) w[u] = field<4 * C, 4, 0>(FourBits::low(body, u));
+  template <int N>
+  [[gnu::always_inline]] static inline U8x64 code(const uint8_t* planes) {
+    return field<N / 4 * 4, 4, 0>(FourBits::template low<N % 4>(planes));
   }
 };
 using CodesQ4_0 = FourBits<Type::kQ4_0, 8, Mins::kNone>;
@@ -76,30 +91,20 @@ using CodesQ4_1 = FourBits<Type::kQ4_1, 0, Mins::kBase>;
 // The fifth bit of columns 4j to 4j + 3 is bit j of the high plane's only unit.
 template <Type kOfType, int kZeroCode, Mins kKindOfMins>
 struct FiveBits : Codes<kOfType, 5, kZeroCode, 32, 32, kKindOfMins> {
-  template <int C, int U>
-  [[gnu::always_inline]] static inline U8x64 code(const uint8_t* body) {
-    return or_bytes(field<4 * C, 4, 0>(FiveBits::low(body, U)),
-                    field<4 * C + U, 1, 4>(FiveBits::high(body, 0)));
-  }
-  template <int C>
-  [[gnu::always_inline]] static inline void codes(const uint8_t* body, size_t /*group*/,
-                                                  U8x64 (&w)[4]) {
-    w[0] = code<C, 0>(body);
-    w[1] = code<C, 1>(body);
-    w[2] = code<C, 2>(body);
-    w[3] = code<C, 3>(body);
+  template <int N>
+  [[gnu::always_inline]] static inline U8x64 code(const uint8_t* planes) {
+    return or_bytes(field<N / 4 * 4, 4, 0>(FiveBits::template low<N % 4>(planes)),
+                    field<N, 1, 4>(FiveBits::template high<0>(planes)));
   }
 };
 using CodesQ5_0 = FiveBits<Type::kQ5_0, 16, Mins::kNone>;
 using CodesQ5_1 = FiveBits<Type::kQ5_1, 0, Mins::kBase>;
 
 struct CodesQ8_0 : Codes<Type::kQ8_0, 8, 128, 32, 32, Mins::kNone> {
-  template <int C>
-  [[gnu::always_inline]] static inline void codes(const uint8_t* body, size_t /*group*/,
-                                                  U8x64 (&w)[4]) {
-#pragma GCC unroll 4
-    for (size_t u = 0; u < 4; ++u)
-      w[u] = kSignedBytes ? xor_bytes(low(body, 4 * C + u), 0x80) : low(body, 4 * C + u);
+  template <int N>
+  [[gnu::always_inline]] static inline U8x64 code(const uint8_t* planes) {
+    const U8x64 w = low<N>(planes);
+    return kSignedBytes ? xor_bytes(w, 0x80) : w;
   }
 };
 
@@ -117,12 +122,9 @@ constexpr Iq4Levels kIq4Levels = iq4_levels();
 
 template <Type kOfType>
 struct Iq4 : Codes<kOfType, 8, 128, 32, 32, Mins::kNone> {
-  template <int C>
-  [[gnu::always_inline]] static inline void codes(const uint8_t* body, size_t group,
-                                                  U8x64 (&w)[4]) {
-#pragma GCC unroll 4
-    for (size_t u = 0; u < 4; ++u)
-      w[u] = lookup(kIq4Levels.level, field<4 * C, 4, 0>(Iq4::low(body, 4 * group + u)));
+  template <int N>
+  [[gnu::always_inline]] static inline U8x64 code(const uint8_t* planes) {
+    return lookup(kIq4Levels.level, field<N / 4 * 4, 4, 0>(Iq4::template low<N % 4>(planes)));
   }
 };
 using CodesIQ4_NL = Iq4<Type::kIQ4_NL>;
@@ -130,69 +132,48 @@ using CodesIQ4_XS = Iq4<Type::kIQ4_XS>;
 
 // ---- Blocks of 256
 
-// Group g of 64 columns: the low nibbles of eight units are columns 0 to 31, the high ones the
-// rest.
+// The low nibbles of eight units are columns 0 to 31, the high ones 32 to 63.
 struct CodesQ4_K : Codes<Type::kQ4_K, 4, 0, 32, 64, Mins::kPerSub> {
-  template <int C>
-  [[gnu::always_inline]] static inline void codes(const uint8_t* body, size_t group,
-                                                  U8x64 (&w)[4]) {
-#pragma GCC unroll 4
-    for (size_t u = 0; u < 4; ++u)
-      w[u] = field<C / 2 * 4, 4, 0>(low(body, 8 * group + C % 2 * 4 + u));
+  template <int N>
+  [[gnu::always_inline]] static inline U8x64 code(const uint8_t* planes) {
+    return field<N / 8 * 4, 4, 0>(low<N % 8>(planes));
   }
 };
 
-// As Q4_K; the fifth bit of sub-block s is bit s of the high plane's eight units.
-struct CodesQ5_K : Codes<Type::kQ5_K, 5, 0, 32, 64, Mins::kPerSub> {
-  template <int C>
-  [[gnu::always_inline]] static inline void codes(const uint8_t* body, size_t group,
-                                                  U8x64 (&w)[4]) {
-    const int shift = static_cast<int>(2 * group);
-#pragma GCC unroll 4
-    for (size_t u = 0; u < 4; ++u) {
-      const size_t unit = C % 2 * 4 + u;
-      w[u] = or_bytes(field<C / 2 * 4, 4, 0>(low(body, 8 * group + unit)),
-                      field<C / 2, 1, 4>(shift_right(high(body, unit), shift)));
-    }
+// As four groups of Q4_K; the fifth bit of columns 32 j to 32 j + 31 is bit j of the high plane's
+// eight units.
+struct CodesQ5_K : Codes<Type::kQ5_K, 5, 0, 32, 256, Mins::kPerSub> {
+  template <int N>
+  [[gnu::always_inline]] static inline U8x64 code(const uint8_t* planes) {
+    return or_bytes(field<N / 8 % 2 * 4, 4, 0>(low<N / 16 * 8 + N % 8>(planes)),
+                    field<N / 8, 1, 4>(high<N % 8>(planes)));
   }
 };
 
-// Group g of 128 columns: field C / 2 of eight units.
+// Four fields of eight units.
 struct CodesQ2_K : Codes<Type::kQ2_K, 2, 0, 16, 128, Mins::kPerSub> {
-  template <int C>
-  [[gnu::always_inline]] static inline void codes(const uint8_t* body, size_t group,
-                                                  U8x64 (&w)[4]) {
-#pragma GCC unroll 4
-    for (size_t u = 0; u < 4; ++u)
-      w[u] = field<C / 2 * 2, 2, 0>(low(body, 8 * group + C % 2 * 4 + u));
+  template <int N>
+  [[gnu::always_inline]] static inline U8x64 code(const uint8_t* planes) {
+    return field<N / 8 * 2, 2, 0>(low<N % 8>(planes));
   }
 };
 
-// As Q2_K; the third bit of columns 32 j to 32 j + 31 is bit j of the high plane's eight units.
-struct CodesQ3_K : Codes<Type::kQ3_K, 3, 4, 16, 128, Mins::kNone> {
-  template <int C>
-  [[gnu::always_inline]] static inline void codes(const uint8_t* body, size_t group,
-                                                  U8x64 (&w)[4]) {
-    const int shift = static_cast<int>(4 * group);
-#pragma GCC unroll 4
-    for (size_t u = 0; u < 4; ++u) {
-      const size_t unit = C % 2 * 4 + u;
-      w[u] = or_bytes(field<C / 2 * 2, 2, 0>(low(body, 8 * group + unit)),
-                      field<C / 2, 1, 2>(shift_right(high(body, unit), shift)));
-    }
+// As two groups of Q2_K; the third bit of columns 32 j to 32 j + 31 is bit j of the high plane's
+// eight units.
+struct CodesQ3_K : Codes<Type::kQ3_K, 3, 4, 16, 256, Mins::kNone> {
+  template <int N>
+  [[gnu::always_inline]] static inline U8x64 code(const uint8_t* planes) {
+    return or_bytes(field<N / 8 % 4 * 2, 2, 0>(low<N / 32 * 8 + N % 8>(planes)),
+                    field<N / 8, 1, 2>(high<N % 8>(planes)));
   }
 };
 
-// Group g of 128 columns: nibbles C / 4 of sixteen units, above them fields C / 2 of eight units.
+// The nibbles of sixteen units, above them four fields of eight units.
 struct CodesQ6_K : Codes<Type::kQ6_K, 6, 32, 16, 128, Mins::kNone> {
-  template <int C>
-  [[gnu::always_inline]] static inline void codes(const uint8_t* body, size_t group,
-                                                  U8x64 (&w)[4]) {
-#pragma GCC unroll 4
-    for (size_t u = 0; u < 4; ++u) {
-      w[u] = or_bytes(field<C / 4 * 4, 4, 0>(low(body, 16 * group + C % 4 * 4 + u)),
-                      field<C / 2 * 2, 2, 4>(high(body, 8 * group + C % 2 * 4 + u)));
-    }
+  template <int N>
+  [[gnu::always_inline]] static inline U8x64 code(const uint8_t* planes) {
+    return or_bytes(field<N / 16 * 4, 4, 0>(low<N % 16>(planes)),
+                    field<N / 8 * 2, 2, 4>(high<N % 8>(planes)));
   }
 };
 

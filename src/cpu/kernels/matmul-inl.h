@@ -13,10 +13,15 @@
 // A few rows take the codes straight from the panel. For many, a chunk of the panel is unpacked
 // once, into L1, and multiplies them all (matmul_many-inl.h).
 
+// The compiler loads anew what it needs again. Units of which several columns need a part it would
+// keep, and where registers are full, on the stack, which costs more than to load them.
+[[gnu::always_inline]] inline void forget_loaded() { asm volatile("" ::: "memory"); }
+
 // Asks for the lines of n bytes. Any address will do.
 [[gnu::always_inline]] inline void prefetch_lines(const void* from, size_t n, bool into_l1) {
   const auto* bytes = static_cast<const char*>(from);
   if (into_l1) {
+    asm("" : "+r"(bytes));  // or the compiler makes all addresses before it branches
 #pragma GCC unroll 16
     for (size_t line = 0; line < n; line += 64) __builtin_prefetch(bytes + line, 0, 3);
   } else {
@@ -53,7 +58,7 @@ struct PanelChunk {
   // Columns 16 C to 16 C + 15 of a group of a block.
   template <int C>
   [[gnu::always_inline]] inline void codes(size_t block, size_t group, U8x64 (&w)[4]) const {
-    Q::template codes<C>(body + block * kBody, group, w);
+    codes_of<Q, C>(body + block * kBody, group, w);
   }
   [[gnu::always_inline]] inline Scale scale(size_t sub) const {
     return to_scale<Q::kBits>(sub_scale<Q>(body, sub));
@@ -131,50 +136,82 @@ template <class Q, class Weights>
   return add_i32(total, to_i32<Q::kBits>(sum));
 }
 
+// One chunk of P panels that few rows go through together.
+template <class Q, int P>
+struct ChunksTogether {
+  ChunksTogether(const Panels& panels, size_t panel, size_t index) {
+#pragma GCC unroll 4
+    for (size_t p = 0; p < P; ++p) chunks[p] = {panels, panel + p, index, P};
+  }
+
+  // Memory is asked for at all panels in turn, whichever is multiplied.
+  [[gnu::always_inline]] inline void prefetch(size_t panel, size_t block, size_t col) const {
+    constexpr size_t kShares = Q::kBlockCols / kShareCols<Q>;
+    const size_t turn = (panel * kChunkCols + block * Q::kBlockCols + col) / kShareCols<Q>;
+    const size_t share = turn / P;
+    chunks[turn % P].prefetch_share(share / kShares, share % kShares);
+  }
+
+  PanelChunk<Q> chunks[P];
+};
+
 struct GroupPlace {
   size_t panel, block, group;
 };
 
-// Chunks C and up (16 columns each) of one group: totals[m] += scale * isum of every sub-block.
-// Memory is asked for at all panels in turn, whichever is multiplied.
-template <class Q, int C, int M, int P, class Weights, class Chunk>
-[[gnu::always_inline]] inline void add_columns(const Weights (&weights)[P], GroupPlace at,
-                                               const Chunk* x, SubSum (&sums)[M],
-                                               I32x16 (&totals)[M]) {
-  if constexpr (C * 16 % kShareCols<Q> == 0) {
-    const size_t turn =
-        (at.panel * Q::kBlockCols + at.group * Q::kGroupCols + C * 16) / kShareCols<Q>;
-    weights[turn % P].prefetch_share(at.block, turn / P);
-  }
-  U8x64 w[4];
-  weights[at.panel].template codes<C>(at.block, at.group, w);
+// Whether few rows meet codes that have been multiplied by their scales, and how:
+// operands_products-inl.h.
+template <class Q>
+struct ScaledCodes {
+  static constexpr bool kUsed = false;
+};
+
+// totals[m] += scale * isum of every sub-block. `w`: 16 columns from `col` on, the C-th of a group.
+template <class Q, int C, int M, class Chunk>
+[[gnu::always_inline]] inline void add_codes(const PanelChunk<Q>& chunk, const U8x64 (&w)[4],
+                                             size_t col, const Chunk* x, SubSum (&sums)[M],
+                                             I32x16 (&totals)[M]) {
 #pragma GCC unroll 4
   for (size_t u = 0; u < 4; ++u) {
-    const size_t col = at.block * Q::kBlockCols + at.group * Q::kGroupCols + 16 * C + 4 * u;
     if ((16 * C + 4 * u) % kSumColsOf<Q> == 0) {
 #pragma GCC unroll 16
-      for (int m = 0; m < M; ++m) sums[m] = start_sum<kSumZeroOf<Q>, kSumColsOf<Q>>(x[m], col);
+      for (int m = 0; m < M; ++m)
+        sums[m] = start_sum<kSumZeroOf<Q>, kSumColsOf<Q>>(x[m], col + 4 * u);
     }
 #pragma GCC unroll 16
-    for (int m = 0; m < M; ++m) add_unit<Q::kBits>(sums[m], w[u], load_four(x[m].quants + col));
+    for (int m = 0; m < M; ++m)
+      add_unit_at<Q::kBits>(sums[m], w[u], x[m].quants + col + 4 * u);
     if ((16 * C + 4 * u + 4) % kSumColsOf<Q> == 0) {
 #pragma GCC unroll 16
-      for (int m = 0; m < M; ++m)
-        totals[m] = add_sum<Q>(totals[m], sums[m], weights[at.panel], col);
+      for (int m = 0; m < M; ++m) totals[m] = add_sum<Q>(totals[m], sums[m], chunk, col + 4 * u);
     }
   }
-  if constexpr ((C + 1) * 16 < Q::kGroupCols) add_columns<Q, C + 1>(weights, at, x, sums, totals);
 }
 
-// totals[m] = the integers of one block of weights[panel] · x[m].
-template <class Q, int M, int P, class Weights, class Chunk>
-[[gnu::always_inline]] inline void sum_block(const Weights (&weights)[P], size_t panel,
-                                             size_t block, const Chunk* x, I32x16 (&totals)[M]) {
-  SubSum sums[M];
+// Columns 16 C and up of a group.
+template <class Q, int C, int M, int P, class Chunk>
+[[gnu::always_inline]] inline void add_columns(const ChunksTogether<Q, P>& weights, GroupPlace at,
+                                               const Chunk* x, SubSum (&sums)[M],
+                                               I32x16 (&totals)[M]) {
+  const size_t first_col = at.group * Q::kGroupCols + 16 * C;  // of the block
+  if constexpr (16 * C % kShareCols<Q> == 0) weights.prefetch(at.panel, at.block, first_col);
+  if constexpr (Q::kGroupBytes / 64 + 2 * M > kMostKept) forget_loaded();
+  const PanelChunk<Q>& chunk = weights.chunks[at.panel];
+  const size_t col = at.block * Q::kBlockCols + first_col;
+  U8x64 w[4];
+  chunk.template codes<C>(at.block, at.group, w);
+  if constexpr (ScaledCodes<Q>::kUsed) {
+    ScaledCodes<Q>::multiply(w, chunk.scale(col / Q::kSubCols));
+#pragma GCC unroll 4
+    for (size_t u = 0; u < 4; ++u) {
 #pragma GCC unroll 16
-  for (int m = 0; m < M; ++m) totals[m] = start_total<Q>(weights[panel], x[m]);
-  for (size_t group = 0; group < Q::kBlockCols / Q::kGroupCols; ++group)
-    add_columns<Q, 0>(weights, {panel, block, group}, x, sums, totals);
+      for (int m = 0; m < M; ++m)
+        add_unit_at<Q::kBits>(u % 2 == 0 ? totals[m] : sums[m], w[u], x[m].quants + col + 4 * u);
+    }
+  } else {
+    add_codes<Q, C>(chunk, w, col, x, sums, totals);
+  }
+  if constexpr (16 * (C + 1) < Q::kGroupCols) add_columns<Q, C + 1>(weights, at, x, sums, totals);
 }
 
 // The sums of activations that the mins of Q multiply.
@@ -207,20 +244,51 @@ template <class Q, class Weights>
   return result;
 }
 
-// results[p][m] += the chunk's columns of weights[p] · x[m].
-template <class Q, int M, int P, class Weights, class Chunk>
-[[gnu::always_inline]] inline void add_chunk(const Weights (&weights)[P], const Chunk* x,
-                                             F32x16 (&results)[P][M]) {
-  const size_t n_blocks = Q::kBlockCols == kChunkCols ? 1 : weights[0].n_blocks;
-  for (size_t block = 0; block < n_blocks; ++block) {
-#pragma GCC unroll 4
-    for (size_t p = 0; p < P; ++p) {
-      I32x16 totals[M];
-      sum_block<Q>(weights, p, block, x, totals);
+// totals[m] = the integers of one block of a panel · x[m].
+template <class Q, int M, int P, class Chunk>
+[[gnu::always_inline]] inline void sum_block(const ChunksTogether<Q, P>& weights, size_t panel,
+                                             size_t block, const Chunk* x, I32x16 (&totals)[M]) {
+  SubSum sums[M];
+#pragma GCC unroll 16
+  for (int m = 0; m < M; ++m) {
+    totals[m] = start_total<Q>(weights.chunks[panel], x[m]);
+    if constexpr (ScaledCodes<Q>::kUsed) sums[m] = set1_i32(0);
+  }
+  for (size_t group = 0; group < Q::kBlockCols / Q::kGroupCols; ++group) {
+    // Rows count from one address: the compiler would keep one for each of them.
+    asm("" : "+r"(x));
+    add_columns<Q, 0>(weights, {panel, block, group}, x, sums, totals);
+  }
+  if constexpr (ScaledCodes<Q>::kUsed) {
+#pragma GCC unroll 16
+    for (int m = 0; m < M; ++m) totals[m] = add_i32(totals[m], sums[m]);
+  }
+}
+
+// results[m] += the chunk's columns of one panel · x[m].
+template <class Q, int M, int P, class Chunk>
+[[gnu::always_inline]] inline void add_chunk(const ChunksTogether<Q, P>& weights, size_t panel,
+                                             const Chunk* x, float (&results)[M][kPanelRows]) {
+  const PanelChunk<Q>& chunk = weights.chunks[panel];
+  I32x16 totals[M];
+  if constexpr (Q::kBlockCols == kChunkCols) {
+    // Results are read when the only block is summed: they leave its registers to the sums.
+    sum_block(weights, panel, 0, x, totals);
+#pragma GCC unroll 16
+    for (int m = 0; m < M; ++m)
+      store(results[m], add_total<Q>(chunk, 0, x[m], totals[m], load(results[m])));
+  } else {
+    F32x16 sums[M];
+#pragma GCC unroll 16
+    for (int m = 0; m < M; ++m) sums[m] = load(results[m]);
+    for (size_t block = 0; block < chunk.n_blocks; ++block) {
+      sum_block(weights, panel, block, x, totals);
 #pragma GCC unroll 16
       for (int m = 0; m < M; ++m)
-        results[p][m] = add_total<Q>(weights[p], block, x[m], totals[m], results[p][m]);
+        sums[m] = add_total<Q>(chunk, block, x[m], totals[m], sums[m]);
     }
+#pragma GCC unroll 16
+    for (int m = 0; m < M; ++m) store(results[m], sums[m]);
   }
 }
 
@@ -238,20 +306,22 @@ template <class Q, int M, int P>
                                                  const Activations& x, size_t row, float* y,
                                                  size_t y_stride) {
   const auto* chunks = reinterpret_cast<const ChunkOf<Q>*>(x.chunks) + row;
-  F32x16 results[P][M];
   const auto result = [&](size_t p, size_t m) {
     return y + (row + m) * y_stride + (panel + p) * kPanelRows;
   };
+  alignas(64) float results[P][M][kPanelRows];
   for (size_t p = 0; p < P; ++p) {
-    for (size_t m = 0; m < M; ++m) results[p][m] = result_so_far(x, result(p, m));
+    for (size_t m = 0; m < M; ++m) store(results[p][m], result_so_far(x, result(p, m)));
   }
   for (size_t c = x.first_chunk; c < x.end_chunk; ++c) {
-    PanelChunk<Q> weights[P];
-    for (size_t p = 0; p < P; ++p) weights[p] = {panels, panel + p, c, P};
-    add_chunk<Q>(weights, chunks + c * x.chunk_stride, results);
+    const ChunksTogether<Q, P> weights(panels, panel, c);
+    // Not unrolled: P times so much code would leave the cache of instructions.
+#pragma GCC unroll 1
+    for (size_t p = 0; p < P; ++p)
+      add_chunk(weights, p, chunks + c * x.chunk_stride, results[p]);
   }
   for (size_t p = 0; p < P; ++p) {
-    for (size_t m = 0; m < M; ++m) store(result(p, m), results[p][m]);
+    for (size_t m = 0; m < M; ++m) store(result(p, m), load(results[p][m]));
   }
 }
 

@@ -49,14 +49,14 @@ struct UnpackedChunk : UnpackedScales {
   alignas(64) uint8_t codes[kChunkCols / 4][64];
 };
 
-// Hands out codes C and up of a group: keep(unit, four units of 16 columns).
+// Hands out columns 16 C and up of a group: keep(unit, four units of 16 columns).
 template <class Q, int C, class Keep>
 [[gnu::always_inline]] inline void unpack_codes(const PanelChunk<Q>& chunk, size_t block,
                                                 size_t group, const Keep& keep) {
   U8x64 w[4];
   chunk.template codes<C>(block, group, w);
   keep((block * Q::kBlockCols + group * Q::kGroupCols) / 4 + 4 * C, w);
-  if constexpr ((C + 1) * 16 < Q::kGroupCols) unpack_codes<Q, C + 1>(chunk, block, group, keep);
+  if constexpr (16 * (C + 1) < Q::kGroupCols) unpack_codes<Q, C + 1>(chunk, block, group, keep);
 }
 
 template <class Q, class Keep>
@@ -81,7 +81,7 @@ template <class Q, int P>
 
 // sums[p][m] += four columns of weights[p] · x[m], from 4 * unit on.
 template <int Bits, int M, int P, class Chunk>
-[[gnu::always_inline]] inline void add_four_columns(const UnpackedChunk (&weights)[P],
+[[gnu::always_inline]] inline void add_unpacked(const UnpackedChunk (&weights)[P],
                                                     const Chunk* x, size_t unit,
                                                     SubSum (&sums)[P][M]) {
   U8x64 w[P];
@@ -128,7 +128,7 @@ struct CodeOperands {
         for (int p = 1; p < P; ++p) sums[p][m] = sums[0][m];
       }
 #pragma GCC unroll 8
-      for (size_t u = 0; u < kCols / 4; ++u) add_four_columns<Q::kBits>(weights, x, unit + u, sums);
+      for (size_t u = 0; u < kCols / 4; ++u) add_unpacked<Q::kBits>(weights, x, unit + u, sums);
 #pragma GCC unroll 4
       for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 16

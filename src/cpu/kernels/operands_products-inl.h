@@ -1,5 +1,5 @@
 // For matmul_many-inl.h: codes times their integer scales, where the products fit a byte. Then the
-// sums of a block of 256 need nothing in between. Included by table_avx512.cpp inside its anonymous
+// sums of a block of 256 need nothing in between. Included by table_avx512*.cpp inside their anonymous
 // namespace and target region.
 
 // What the products of Q are counted from, so that they are not negative: those of Q2_K are 0 to
@@ -40,7 +40,7 @@ struct ProductOperands {
     for (size_t unit = 0; unit < kChunkCols / 4; unit += 4) {
       prefetch_at<Q, P>(source, block, 4 * unit);
 #pragma GCC unroll 4
-      for (size_t u = 0; u < 4; ++u) add_four_columns<Q::kBits>(weights, x, unit + u, totals);
+      for (size_t u = 0; u < 4; ++u) add_unpacked<Q::kBits>(weights, x, unit + u, totals);
     }
   }
 };
@@ -48,3 +48,15 @@ struct ProductOperands {
 template <class Q>
 using OperandsOf = std::conditional_t<Q::kType == Type::kQ2_K || Q::kType == Type::kQ3_K,
                                       ProductOperands<Q>, CodeOperands<Q>>;
+
+// For matmul-inl.h: a code of two bits looks up its product among the four of its row.
+template <>
+struct ScaledCodes<CodesQ2_K> {
+  static constexpr bool kUsed = true;
+
+  [[gnu::always_inline]] static inline void multiply(U8x64 (&codes)[4], Scale scale) {
+    const U8x64 products = multiples(scale);
+#pragma GCC unroll 4
+    for (U8x64& unit : codes) unit = look_up_lanes(products, unit);
+  }
+};

@@ -88,10 +88,6 @@ template <int From, int Width, int To>
 [[gnu::always_inline]] inline U8x64 field(U8x64 v) {
   return {field_of_half<From, Width, To>(v.low), field_of_half<From, Width, To>(v.high)};
 }
-[[gnu::always_inline]] inline U8x64 shift_right(U8x64 v, int n) {
-  const __m128i count = _mm_cvtsi32_si128(n);
-  return {_mm256_srl_epi16(v.low, count), _mm256_srl_epi16(v.high, count)};
-}
 [[gnu::always_inline]] inline U8x64 lookup(const uint8_t (&table)[16], U8x64 v) {
   const __m256i bytes = _mm256_broadcastsi128_si256(load_16_bytes(table));
   return {_mm256_shuffle_epi8(bytes, v.low), _mm256_shuffle_epi8(bytes, v.high)};
@@ -193,6 +189,10 @@ template <int Bits>
 [[gnu::always_inline]] inline void add_unit(SubSum& sum, U8x64 w, Four a) {
   sum.low = add_products<Bits>(sum.low, w.low, a);
   sum.high = add_products<Bits>(sum.high, w.high, a);
+}
+template <int Bits>
+[[gnu::always_inline]] inline void add_unit_at(SubSum& sum, U8x64 w, const int8_t* a) {
+  add_unit<Bits>(sum, w, load_four(a));
 }
 template <int Bits>
 [[gnu::always_inline]] inline I32x16 to_i32(SubSum sum) {

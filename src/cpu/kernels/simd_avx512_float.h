@@ -2,6 +2,7 @@
 // table_avx512.cpp inside its anonymous namespace and target region.
 
 constexpr int kFewTile = 16;
+constexpr size_t kMostKept = 24;
 constexpr int kRowTile = 8;
 constexpr size_t kFewRows = 8;
 constexpr int kManyTileRows = 6;

@@ -53,9 +53,6 @@ template <int From, int Width, int To>
   if constexpr (From < To) v = _mm512_slli_epi16(v, To - From);
   return _mm512_and_si512(v, _mm512_set1_epi8(static_cast<char>(((1 << Width) - 1) << To)));
 }
-[[gnu::always_inline]] inline U8x64 shift_right(U8x64 v, int n) {
-  return _mm512_srl_epi16(v, _mm_cvtsi32_si128(n));
-}
 [[gnu::always_inline]] inline U8x64 lookup(const uint8_t (&table)[16], U8x64 v) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
   return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(bytes), v);
@@ -108,6 +105,17 @@ template <int Bits>
   sum = _mm512_dpbusd_epi32(sum, w, a);
   hide(sum);
 }
+// sum += w · a; the instruction broadcasts what it loads itself, which g++ does not know.
+template <class V>
+[[gnu::always_inline]] inline void add_loaded(V& sum, const V& w, const int8_t* a) {
+  asm volatile("vpdpbusd %2%{1to16%}, %1, %0"
+               : "+v"(sum)
+               : "v"(w), "m"(*reinterpret_cast<const int8_t(*)[4]>(a)));
+}
+template <int Bits>
+[[gnu::always_inline]] inline void add_unit_at(SubSum& sum, U8x64 w, const int8_t* a) {
+  add_loaded(sum, w, a);
+}
 template <int Bits>
 [[gnu::always_inline]] inline I32x16 to_i32(SubSum sum) {
   return sum;
@@ -140,6 +148,16 @@ template <int Bits>
 // scale * code where that is never negative nor above 255: nothing is carried from byte to byte.
 [[gnu::always_inline]] inline U8x64 small_products(U8x64 codes, __m512i scale) {
   return _mm512_mullo_epi16(codes, scale);
+}
+
+// 0, 1, 2 and 3 times a scale below 64, in the bytes of its lane.
+[[gnu::always_inline]] inline U8x64 multiples(I32x16 scale) {
+  return _mm512_mullo_epi32(scale, set1_i32(0x03020100));
+}
+// The byte of its lane that each byte of `indices`, 0 to 3, names.
+[[gnu::always_inline]] inline U8x64 look_up_lanes(U8x64 table, U8x64 indices) {
+  const __m512i lane = _mm512_set4_epi32(0x0C0C0C0C, 0x08080808, 0x04040404, 0);
+  return _mm512_shuffle_epi8(table, or_bytes(indices, lane));
 }
 
 // The 16-bit numbers scale * (code - zero).

@@ -103,10 +103,6 @@ template <int From, int Width, int To>
   return v;
 }
 // Shifts to the right within at least each byte: what comes in from above is undefined.
-[[gnu::noinline]] U8x64 shift_right(U8x64 v, int n) {
-  for (uint8_t& byte : v.byte) byte = static_cast<uint8_t>(byte >> n);
-  return v;
-}
 // table[byte] for bytes below 16.
 [[gnu::noinline]] U8x64 lookup(const uint8_t (&table)[16], U8x64 v) {
   for (uint8_t& byte : v.byte) byte = table[byte];
@@ -186,6 +182,11 @@ template <int Bits>
   for (int i = 0; i < 16; ++i) {
     for (int k = 0; k < 4; ++k) sum.lane[i] += w.byte[4 * i + k] * a[k];
   }
+}
+// The same with load_four(a), for activations that meet one unit alone.
+template <int Bits>
+inline void add_unit_at(SubSum& sum, const U8x64& w, const int8_t* a) {
+  add_unit<Bits>(sum, w, load_four(a));
 }
 template <int Bits>
 inline I32x16 to_i32(const SubSum& sum) {

@@ -26,6 +26,7 @@ const KernelTable& avx512_kernels() { return avx512_table(); }
 #include "cpu/kernels/codes-inl.h"
 #include "cpu/kernels/matmul-inl.h"
 #include "cpu/kernels/matmul_many-inl.h"
+#include "cpu/kernels/operands_products-inl.h"
 #include "cpu/kernels/wide_sums-inl.h"
 // clang-format on
 

@@ -3,11 +3,11 @@
 
 template <class... Q>
 void use_wide_sums(CodesList<Q...>, KernelTable& table) {
-  ((table.matmul[table_index(Q::kType)] = matmul<Q, CodeOperands<Q>>), ...);
+  ((table.matmul[table_index(Q::kType)] = matmul<Q, OperandsOf<Q>>), ...);
 }
 
 KernelTable make_wide_table() {
   KernelTable table = avx512_kernels();
-  use_wide_sums(CodesList<CodesQ4_K, CodesQ5_K, CodesQ6_K>(), table);
+  use_wide_sums(CodesList<CodesQ3_K, CodesQ4_K, CodesQ5_K, CodesQ6_K>(), table);
   return table;
 }

@@ -22,18 +22,18 @@ struct BlockAt {
   F32x16 d;
 };
 
+// Columns 16 C and up of a group.
 template <class Q, int C>
-[[gnu::always_inline]] inline void widen_chunks(const BlockAt& block, F32x16 second_head,
-                                                size_t group, float* out) {
-  const size_t col_in_block = group * Q::kGroupCols + 16 * C;
-  const F32x16 step = step_of<Q>(block.d, block.body, col_in_block / Q::kSubCols);
+[[gnu::always_inline]] inline void widen_columns(const BlockAt& block, F32x16 second_head,
+                                                 size_t group, float* out) {
+  const size_t sub = (group * Q::kGroupCols + 16 * C) / Q::kSubCols;
+  const F32x16 step = step_of<Q>(block.d, block.body, sub);
   F32x16 min = second_head;
   if constexpr (Q::kMins == Mins::kPerSub)
-    min =
-        mul(second_head, to_f32(signed_lanes(sub_min<Q>(block.body, col_in_block / Q::kSubCols))));
+    min = mul(second_head, to_f32(signed_lanes(sub_min<Q>(block.body, sub))));
   U8x64 w[4];
-  Q::template codes<C>(block.body, group, w);
-  float* column = out + 16 * col_in_block;
+  codes_of<Q, C>(block.body, group, w);
+  float* column = out + 16 * (group * Q::kGroupCols + 16 * C);
 #pragma GCC unroll 4
   for (size_t u = 0; u < 4; ++u) {
     widen_column<Q, 0>(w[u], step, min, column + 64 * u);
@@ -41,8 +41,8 @@ template <class Q, int C>
     widen_column<Q, 2>(w[u], step, min, column + 64 * u);
     widen_column<Q, 3>(w[u], step, min, column + 64 * u);
   }
-  if constexpr ((C + 1) * 16 < Q::kGroupCols)
-    widen_chunks<Q, C + 1>(block, second_head, group, out);
+  if constexpr (16 * (C + 1) < Q::kGroupCols)
+    widen_columns<Q, C + 1>(block, second_head, group, out);
 }
 
 template <class Q>
@@ -55,6 +55,6 @@ void widen(const std::byte* panel, size_t cols, size_t first_col, size_t n_cols,
     const BlockAt block = {reinterpret_cast<const uint8_t*>(panel) + b * kBody, load_f16(head)};
     const F32x16 second_head = Q::kLayout.n_heads == 2 ? load_f16(head + 32) : set1(0);
     for (size_t group = 0; group < Q::kBlockCols / Q::kGroupCols; ++group)
-      widen_chunks<Q, 0>(block, second_head, group, out + 16 * (col - first_col));
+      widen_columns<Q, 0>(block, second_head, group, out + 16 * (col - first_col));
   }
 }
