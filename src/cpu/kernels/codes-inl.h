@@ -4,8 +4,8 @@
 // A weight is step * (code - kZero) - min. One struct per type says
 //   kBits        how large the codes are
 //   kSubCols     columns that share a step
-//   kGroupCols   columns whose codes lie together in the planes; those of a block's next ones lie the
-//                same way kGroupBytes further
+//   kGroupCols   columns whose codes lie together: those of the next group of a block lie the same
+//                way, kGroupBytes further
 //   kMins        kNone, kBase (+ m, one per block) or kPerSub (- dmin * min)
 //   code<N>()    columns 4 N to 4 N + 3 of a group, as add_unit() wants them
 

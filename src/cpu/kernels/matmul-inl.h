@@ -179,8 +179,7 @@ template <class Q, int C, int M, class Chunk>
         sums[m] = start_sum<kSumZeroOf<Q>, kSumColsOf<Q>>(x[m], col + 4 * u);
     }
 #pragma GCC unroll 16
-    for (int m = 0; m < M; ++m)
-      add_unit_at<Q::kBits>(sums[m], w[u], x[m].quants + col + 4 * u);
+    for (int m = 0; m < M; ++m) add_unit_at<Q::kBits>(sums[m], w[u], x[m].quants + col + 4 * u);
     if ((16 * C + 4 * u + 4) % kSumColsOf<Q> == 0) {
 #pragma GCC unroll 16
       for (int m = 0; m < M; ++m) totals[m] = add_sum<Q>(totals[m], sums[m], chunk, col + 4 * u);
@@ -202,6 +201,7 @@ template <class Q, int C, int M, int P, class Chunk>
   chunk.template codes<C>(at.block, at.group, w);
   if constexpr (ScaledCodes<Q>::kUsed) {
     ScaledCodes<Q>::multiply(w, chunk.scale(col / Q::kSubCols));
+    // Into two sums in turn: of few rows one alone would wait for itself.
 #pragma GCC unroll 4
     for (size_t u = 0; u < 4; ++u) {
 #pragma GCC unroll 16
@@ -284,8 +284,7 @@ template <class Q, int M, int P, class Chunk>
     for (size_t block = 0; block < chunk.n_blocks; ++block) {
       sum_block(weights, panel, block, x, totals);
 #pragma GCC unroll 16
-      for (int m = 0; m < M; ++m)
-        sums[m] = add_total<Q>(chunk, block, x[m], totals[m], sums[m]);
+      for (int m = 0; m < M; ++m) sums[m] = add_total<Q>(chunk, block, x[m], totals[m], sums[m]);
     }
 #pragma GCC unroll 16
     for (int m = 0; m < M; ++m) store(results[m], sums[m]);
@@ -317,8 +316,7 @@ template <class Q, int M, int P>
     const ChunksTogether<Q, P> weights(panels, panel, c);
     // Not unrolled: P times so much code would leave the cache of instructions.
 #pragma GCC unroll 1
-    for (size_t p = 0; p < P; ++p)
-      add_chunk(weights, p, chunks + c * x.chunk_stride, results[p]);
+    for (size_t p = 0; p < P; ++p) add_chunk(weights, p, chunks + c * x.chunk_stride, results[p]);
   }
   for (size_t p = 0; p < P; ++p) {
     for (size_t m = 0; m < M; ++m) store(result(p, m), load(results[p][m]));

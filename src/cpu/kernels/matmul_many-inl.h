@@ -81,9 +81,8 @@ template <class Q, int P>
 
 // sums[p][m] += four columns of weights[p] · x[m], from 4 * unit on.
 template <int Bits, int M, int P, class Chunk>
-[[gnu::always_inline]] inline void add_unpacked(const UnpackedChunk (&weights)[P],
-                                                    const Chunk* x, size_t unit,
-                                                    SubSum (&sums)[P][M]) {
+[[gnu::always_inline]] inline void add_unpacked(const UnpackedChunk (&weights)[P], const Chunk* x,
+                                                size_t unit, SubSum (&sums)[P][M]) {
   U8x64 w[P];
 #pragma GCC unroll 4
   for (int p = 0; p < P; ++p) w[p] = load_bytes(weights[p].codes[unit]);

@@ -1,6 +1,6 @@
 // For matmul_many-inl.h: codes times their integer scales, where the products fit a byte. Then the
-// sums of a block of 256 need nothing in between. Included by table_avx512*.cpp inside their anonymous
-// namespace and target region.
+// sums of a block of 256 need nothing in between. Included by table_avx512*.cpp inside their
+// anonymous namespace and target region.
 
 // What the products of Q are counted from, so that they are not negative: those of Q2_K are 0 to
 // 45, those of Q3_K -124 to 128.

@@ -3,7 +3,7 @@
 // region.
 
 constexpr int kFewTile = 6;
-constexpr size_t kMostKept = 8;
+constexpr size_t kMostKept = 1024;
 constexpr int kRowTile = 4;
 constexpr size_t kFewRows = 4;
 constexpr int kManyTileRows = 6;

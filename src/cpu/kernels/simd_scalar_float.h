@@ -2,10 +2,10 @@
 // same functions the same results, bit by bit. Included by table_scalar.cpp inside its anonymous
 // namespace. Functions of many lanes stay calls: inlined, they take long to compile and win little.
 
-constexpr int kFewTile = 1;     // rows times panels of a pass of few rows, at most
-constexpr size_t kMostKept = 1024;  // loaded units, and two sums for each row, that have room in registers
-constexpr int kRowTile = 1;     // activation rows that are multiplied together
-constexpr size_t kFewRows = 4;  // up to so many rows take codes straight from the panel
+constexpr int kFewTile = 1;         // rows times panels of a pass of few rows, at most
+constexpr size_t kMostKept = 1024;  // loaded units and sums that a pass keeps (forget_loaded())
+constexpr int kRowTile = 1;         // activation rows that are multiplied together
+constexpr size_t kFewRows = 4;      // up to so many rows take codes straight from the panel
 constexpr int kManyTileRows = 1;
 constexpr int kManyTilePanels = 1;
 constexpr size_t kManyRows = 192;  // so many at most share an unpacked chunk
