@@ -173,11 +173,11 @@ template <class To, class From, class Narrow>
   }
   return to;
 }
-// Unsigned bytes of a times signed bytes of b, four neighbours added to each lane.
 inline Ints four(int32_t d, int32_t c, int32_t b, int32_t a) {
   return {Vec::of<int32_t>({a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d})};
 }
 
+// Unsigned bytes of a times signed bytes of b, four neighbours added to each lane.
 [[gnu::noinline]] inline Ints dot_bytes(const Ints& sum, const Ints& a, const Ints& b) {
   auto lanes = sum.as<int32_t>();
   const auto y = b.as<int8_t>();

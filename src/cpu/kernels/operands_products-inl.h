@@ -7,6 +7,18 @@
 template <class Q>
 constexpr int kProductZero = Q::kType == Type::kQ3_K ? 127 : 0;
 
+// A code of two bits looks up its product among the four of its row.
+template <>
+struct ScaledCodes<CodesQ2_K> {
+  static constexpr bool kUsed = true;
+
+  [[gnu::always_inline]] static inline void multiply(U8x64 (&codes)[4], Scale scale) {
+    const U8x64 products = multiples(scale);
+#pragma GCC unroll 4
+    for (U8x64& unit : codes) unit = look_up_lanes(products, unit);
+  }
+};
+
 template <class Q>
 struct ProductOperands {
   static_assert(Q::kType == Type::kQ2_K || Q::kType == Type::kQ3_K);
@@ -14,16 +26,18 @@ struct ProductOperands {
   static void unpack(const PanelChunk<Q>& chunk, UnpackedChunk& out) {
     unpack_scales(chunk, out);
     unpack_all_codes<Q>(chunk, [&](size_t unit, const U8x64(&w)[4]) {
-      const __m512i scale = twice_in_32(load_i32(out.scales[unit * 4 / Q::kSubCols]));
+      const Scale scale = load_i32(out.scales[unit * 4 / Q::kSubCols]);
+      U8x64 products[4] = {w[0], w[1], w[2], w[3]};
+      if constexpr (ScaledCodes<Q>::kUsed) {
+        ScaledCodes<Q>::multiply(products, scale);
+      } else {  // 127 - n is n with all bits but the highest one turned
+        const __m512i negated = negative(twice_in_32(scale));
 #pragma GCC unroll 4
-      for (size_t u = 0; u < 4; ++u) {
-        if constexpr (kProductZero<Q> == 0) {
-          store_bytes(out.codes[unit + u], small_products(w[u], scale));
-        } else {  // 127 - n is n with all bits but the highest one turned
-          const U8x64 negated = low_bytes_of(products_of(w[u], negative(scale), Q::kZero));
-          store_bytes(out.codes[unit + u], xor_bytes(negated, 0x7F));
-        }
+        for (U8x64& product : products)
+          product = xor_bytes(low_bytes_of(products_of(product, negated, Q::kZero)), 0x7F);
       }
+#pragma GCC unroll 4
+      for (size_t u = 0; u < 4; ++u) store_bytes(out.codes[unit + u], products[u]);
     });
   }
 
@@ -48,15 +62,3 @@ struct ProductOperands {
 template <class Q>
 using OperandsOf = std::conditional_t<Q::kType == Type::kQ2_K || Q::kType == Type::kQ3_K,
                                       ProductOperands<Q>, CodeOperands<Q>>;
-
-// For matmul-inl.h: a code of two bits looks up its product among the four of its row.
-template <>
-struct ScaledCodes<CodesQ2_K> {
-  static constexpr bool kUsed = true;
-
-  [[gnu::always_inline]] static inline void multiply(U8x64 (&codes)[4], Scale scale) {
-    const U8x64 products = multiples(scale);
-#pragma GCC unroll 4
-    for (U8x64& unit : codes) unit = look_up_lanes(products, unit);
-  }
-};

@@ -38,6 +38,10 @@ template <int Bits>
 }
 
 // What follows goes with the products of codes and scales in simd_avx512_int.h.
+// scale * code where that is never negative nor above 255: nothing is carried from byte to byte.
+[[gnu::always_inline]] inline U8x64 small_products(U8x64 codes, __m512i scale) {
+  return _mm512_mullo_epi16(codes, scale);
+}
 [[gnu::always_inline]] inline __m512i low_octal_digit(__m512i scale) {
   return _mm512_and_si512(scale, _mm512_set1_epi16(7));
 }

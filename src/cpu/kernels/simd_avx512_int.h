@@ -136,20 +136,6 @@ template <int Bits>
   std::memcpy(pair, &both, sizeof(both));
 }
 
-// What follows multiplies four columns of codes of 16 rows by a scale for each row, which is there
-// twice: in the upper and in the lower 16 bits.
-[[gnu::always_inline]] inline __m512i twice_in_32(I32x16 scale) {
-  return _mm512_or_si512(_mm512_slli_epi32(scale, 16), _mm512_and_si512(scale, set1_i32(0xFFFF)));
-}
-[[gnu::always_inline]] inline __m512i negative(__m512i scale) {
-  return _mm512_sub_epi16(_mm512_set1_epi16(0), scale);
-}
-
-// scale * code where that is never negative nor above 255: nothing is carried from byte to byte.
-[[gnu::always_inline]] inline U8x64 small_products(U8x64 codes, __m512i scale) {
-  return _mm512_mullo_epi16(codes, scale);
-}
-
 // 0, 1, 2 and 3 times a scale below 64, in the bytes of its lane.
 [[gnu::always_inline]] inline U8x64 multiples(I32x16 scale) {
   return _mm512_mullo_epi32(scale, set1_i32(0x03020100));
@@ -158,6 +144,15 @@ template <int Bits>
 [[gnu::always_inline]] inline U8x64 look_up_lanes(U8x64 table, U8x64 indices) {
   const __m512i lane = _mm512_set4_epi32(0x0C0C0C0C, 0x08080808, 0x04040404, 0);
   return _mm512_shuffle_epi8(table, or_bytes(indices, lane));
+}
+
+// What follows multiplies four columns of codes of 16 rows by a scale for each row, which is there
+// twice: in the upper and in the lower 16 bits.
+[[gnu::always_inline]] inline __m512i twice_in_32(I32x16 scale) {
+  return _mm512_or_si512(_mm512_slli_epi32(scale, 16), _mm512_and_si512(scale, set1_i32(0xFFFF)));
+}
+[[gnu::always_inline]] inline __m512i negative(__m512i scale) {
+  return _mm512_sub_epi16(_mm512_set1_epi16(0), scale);
 }
 
 // The 16-bit numbers scale * (code - zero).

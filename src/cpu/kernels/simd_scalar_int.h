@@ -102,7 +102,6 @@ template <int From, int Width, int To>
     byte = static_cast<uint8_t>((byte >> From & ((1 << Width) - 1)) << To);
   return v;
 }
-// Shifts to the right within at least each byte: what comes in from above is undefined.
 // table[byte] for bytes below 16.
 [[gnu::noinline]] U8x64 lookup(const uint8_t (&table)[16], U8x64 v) {
   for (uint8_t& byte : v.byte) byte = table[byte];
