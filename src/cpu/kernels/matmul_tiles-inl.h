@@ -286,12 +286,14 @@ void multiply_tiles(const Panels& panels, size_t panel, const Activations& x, fl
   }
 }
 
-// Rows that are too few for tiles are the AVX-512 table's.
+// Up to so many rows are too few for tiles: the AVX-512 table multiplies them.
+constexpr size_t kTooFewRows = 8;
+
 template <class Q>
 void matmul_tiles(const Panels& panels, const Activations& x, float* y, size_t y_stride) {
   constexpr int kTogether = kTwoPlanes<Q> ? 1 : 2;
   Activations rest = x;
-  while (rest.n_rows > kFewRows) {
+  while (rest.n_rows > kTooFewRows) {
     const Activations rows = take_many_rows(rest);
     size_t p = 0;
     for (; p + kTogether <= panels.count; p += kTogether)

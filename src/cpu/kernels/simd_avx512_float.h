@@ -4,7 +4,7 @@
 constexpr int kFewTile = 16;
 constexpr size_t kMostKept = 24;
 constexpr int kRowTile = 8;
-constexpr size_t kFewRows = 8;
+constexpr size_t kFewRows = 16;
 constexpr int kManyTileRows = 6;
 constexpr int kManyTilePanels = 2;
 constexpr size_t kManyRows = 192;

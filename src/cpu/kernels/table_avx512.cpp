@@ -1,4 +1,5 @@
 #ifndef MIXTRAL_WITHOUT_AVX512
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
