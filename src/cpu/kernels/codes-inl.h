@@ -25,6 +25,7 @@ struct Codes {
       16 * (kLayout.low_bytes + kLayout.high_bytes) * kGroupCols / kBlockCols;
   static constexpr Mins kMins = kKindOfMins;
   static constexpr bool kHasScales = kLayout.n_scales != 0;
+  static constexpr float kStepFactor = 1;
 
   // A 64-byte unit of a group's planes.
   template <size_t Unit>
@@ -159,14 +160,20 @@ struct CodesQ2_K : Codes<Type::kQ2_K, 2, 0, 16, 128, Mins::kPerSub> {
 };
 
 // As two groups of Q2_K; the third bit of columns 32 j to 32 j + 31 is bit j of the high plane's
-// eight units.
-struct CodesQ3_K : Codes<Type::kQ3_K, 3, 4, 16, 256, Mins::kNone> {
+// eight units. The codes are 2^kUp times as large as they are stored, and their steps as much
+// smaller.
+template <int kUp>
+struct ThreeBits : Codes<Type::kQ3_K, 3 + kUp, 4 << kUp, 16, 256, Mins::kNone> {
+  static constexpr float kStepFactor = 1.0f / (1 << kUp);
+
   template <int N>
   [[gnu::always_inline]] static inline U8x64 code(const uint8_t* planes) {
-    return or_bytes(field<N / 8 % 4 * 2, 2, 0>(low<N / 32 * 8 + N % 8>(planes)),
-                    field<N / 8, 1, 2>(high<N % 8>(planes)));
+    return or_bytes(
+        field<N / 8 % 4 * 2, 2, kUp>(ThreeBits::template low<N / 32 * 8 + N % 8>(planes)),
+        field<N / 8, 1, 2 + kUp>(ThreeBits::template high<N % 8>(planes)));
   }
 };
+using CodesQ3_K = ThreeBits<0>;
 
 // The nibbles of sixteen units, above them four fields of eight units.
 struct CodesQ6_K : Codes<Type::kQ6_K, 6, 32, 16, 128, Mins::kNone> {

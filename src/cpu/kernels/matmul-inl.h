@@ -71,7 +71,8 @@ struct PanelChunk {
     return pairs_of(sub_min<Q>(body, 2 * i), sub_min<Q>(body, 2 * i + 1));
   }
   [[gnu::always_inline]] inline F32x16 head(size_t block, size_t which) const {
-    return load_f16(heads + block * kHead + 32 * which);
+    const F32x16 stored = load_f16(heads + block * kHead + 32 * which);
+    return Q::kStepFactor == 1 ? stored : mul(stored, set1(Q::kStepFactor));
   }
 
   // Asks for one share of a body and heads, as far ahead. After a panel's last comes the next
@@ -165,6 +166,15 @@ template <class Q>
 struct ScaledCodes {
   static constexpr bool kUsed = false;
 };
+
+// How few rows meet the codes of Q, if there is a better way than as they are stored:
+// operands_products-inl.h.
+template <class Q>
+struct FewRowsCodesOf {
+  using Type = Q;
+};
+template <class Q>
+using FewRowsCodes = typename FewRowsCodesOf<Q>::Type;
 
 // totals[m] += scale * isum of every sub-block. `w`: 16 columns from `col` on, the C-th of a group.
 template <class Q, int C, int M, class Chunk>

@@ -253,5 +253,5 @@ void matmul(const Panels& panels, const Activations& x, float* y, size_t y_strid
       multiply_many<Q, Operands, 1>(panels, panel, rows, y, y_stride);
     y += rows.n_rows * y_stride;
   }
-  multiply_few<Q>(panels, rest, y, y_stride);
+  multiply_few<FewRowsCodes<Q>>(panels, rest, y, y_stride);
 }

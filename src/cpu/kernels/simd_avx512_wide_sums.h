@@ -15,10 +15,8 @@ constexpr size_t kSumCols = 256;
 
 template <int Zero, size_t Cols>
 [[gnu::always_inline]] inline SubSum start_sum(const ChunkQ8x256& x, size_t col) {
-  static_assert(Zero == 0 || ((Zero == 32 || Zero == 4) && Cols == 16));
-  if constexpr (Zero == 0) return set1_i32(0);
-  const SubSum from_32 = broadcast_4_bytes(x.starts_from_32 + col / 16);
-  return Zero == 32 ? from_32 : _mm512_srai_epi32(from_32, 3);
+  static_assert(Zero == 0 || (Zero == 32 && Cols == 16));
+  return Zero == 0 ? set1_i32(0) : broadcast_4_bytes(x.starts_from_32 + col / 16);
 }
 template <int Bits>
 [[gnu::always_inline]] inline I32x16 add_scaled(I32x16 total, SubSum sum, Scale scale) {

@@ -8,6 +8,6 @@ void use_wide_sums(CodesList<Q...>, KernelTable& table) {
 
 KernelTable make_wide_table() {
   KernelTable table = avx512_kernels();
-  use_wide_sums(CodesList<CodesQ3_K, CodesQ4_K, CodesQ5_K, CodesQ6_K>(), table);
+  use_wide_sums(CodesList<CodesQ4_K, CodesQ5_K, CodesQ6_K>(), table);
   return table;
 }
