@@ -284,10 +284,15 @@ namespace mixtral::cpu::twin {
 // In the place of the kernels' own, which want registers.
 inline void hide(Ints& v) { asm volatile("" : "+m"(v)); }
 inline void hide(Floats& v) { asm volatile("" : "+m"(v)); }
-inline void add_loaded(Ints& sum, const Ints& w, const int8_t* a) {
+inline void broadcast_loaded(Ints& words, const void* from) {
   int32_t word = 0;
-  std::memcpy(&word, a, sizeof(word));
-  sum = _mm512_dpbusd_epi32(sum, w, _mm512_set1_epi32(word));
+  std::memcpy(&word, from, sizeof(word));
+  words = all<int32_t, Ints>(word);
+}
+inline void add_loaded(Ints& sum, const Ints& w, const int8_t* a) {
+  Ints words;
+  broadcast_loaded(words, a);
+  sum = _mm512_dpbusd_epi32(sum, w, words);
 }
 
 }  // namespace mixtral::cpu::twin

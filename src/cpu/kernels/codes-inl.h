@@ -175,12 +175,13 @@ struct ThreeBits : Codes<Type::kQ3_K, 3 + kUp, 4 << kUp, 16, 256, Mins::kNone> {
 };
 using CodesQ3_K = ThreeBits<0>;
 
-// The nibbles of sixteen units, above them four fields of eight units.
-struct CodesQ6_K : Codes<Type::kQ6_K, 6, 32, 16, 128, Mins::kNone> {
+// Twice the nibbles of sixteen units, above them four fields of eight units. (As one group, like
+// types whose groups differ: then sums begin at constant places.)
+struct CodesQ6_K : Codes<Type::kQ6_K, 6, 32, 16, 256, Mins::kNone> {
   template <int N>
   [[gnu::always_inline]] static inline U8x64 code(const uint8_t* planes) {
-    return or_bytes(field<N / 16 * 4, 4, 0>(low<N % 16>(planes)),
-                    field<N / 8 * 2, 2, 4>(high<N % 8>(planes)));
+    return or_bytes(field<N / 16 % 2 * 4, 4, 0>(low<N / 32 * 16 + N % 16>(planes)),
+                    field<N / 8 % 4 * 2, 2, 4>(high<N / 32 * 8 + N % 8>(planes)));
   }
 };
 

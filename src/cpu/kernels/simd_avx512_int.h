@@ -31,10 +31,15 @@ template <int From>
   return _mm512_cvtepu8_epi16(
       _mm256_set_m128i(_mm_unpackhi_epi8(even, odd), _mm_unpacklo_epi8(even, odd)));
 }
+// g++ would load some words into general registers first, from where broadcasts are slow.
+template <class V>
+[[gnu::always_inline]] inline void broadcast_loaded(V& words, const void* from) {
+  asm("vpbroadcastd %1, %0" : "=v"(words) : "m"(*static_cast<const int8_t(*)[4]>(from)));
+}
 [[gnu::always_inline]] inline I32x16 broadcast_4_bytes(const void* from) {
-  int32_t word = 0;
-  std::memcpy(&word, from, sizeof(word));
-  return set1_i32(word);
+  I32x16 words;
+  broadcast_loaded(words, from);
+  return words;
 }
 [[gnu::always_inline]] inline I32x16 dot_i16(I32x16 acc, I32x16 pairs, const int16_t* factors) {
   return _mm512_dpwssd_epi32(acc, pairs, broadcast_4_bytes(factors));
