@@ -252,9 +252,8 @@ Examples:
 void add_test_options(CLI::App& command, BenchOptions& options) {
   const auto list = [&](const char* name, std::vector<size_t>& values, const char* help,
                         size_t smallest, size_t largest) {
-    command.add_option(name, values, help)
-        ->delimiter(',')
-        ->check(CLI::Range(smallest, largest))
+    add_numbers_option<size_t>(command, name, values, help,
+                               {.smallest = smallest, .largest = largest})
         ->group("Tests");
   };
   list("--prefill", options.prefill, "Read a prompt of N tokens", 1, kMany);
@@ -277,9 +276,9 @@ void add_test_options(CLI::App& command, BenchOptions& options) {
       ->delimiter(',')
       ->check(CLI::IsMember(kKvTypeNames))
       ->group("Tests");
-  command.add_option("--chunk", options.chunk_tokens, "Tokens of a prompt that one step reads")
-      ->check(CLI::Range(size_t{1}, kMany))
-      ->capture_default_str()
+  add_shown_number_option<size_t>(command, "--chunk", options.chunk_tokens,
+                                  "Tokens of a prompt that one step reads",
+                                  {.smallest = 1, .largest = kMany})
       ->group("Tests");
   add_number_option<size_t>(
       command, "--copy", options.n_copied,
@@ -288,31 +287,33 @@ void add_test_options(CLI::App& command, BenchOptions& options) {
       ->group("Tests");
   command.add_option("--draft", options.draft, "With --copy: a draft model instead of ngram")
       ->group("Tests");
-  command.add_option("--repeat", options.n_repeats, "Runs of each test")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str()
+  add_shown_number_option<size_t>(command, "--repeat", options.n_repeats, "Runs of each test",
+                               {.smallest = 1, .largest = 1000})
       ->group("Tests");
 }
 
 void add_serve_options(CLI::App& command, BenchOptions& options) {
-  const auto add = [&](const char* name, auto& target, const char* help, auto range) {
-    command.add_option(name, target, help)->delimiter(',')->check(range)->group("Serving");
-  };
-  add("--shared-prefix", options.shared_prefixes, "Tokens that all prompts begin with (default: 0)",
-      CLI::Range(size_t{0}, kMany));
-  add("--rate", options.rates, "Requests that come per second (default: 0, all at once)",
-      CLI::Range(0.0, 1e6));
-  add("--intruder", options.intruders,
+  add_numbers_option<size_t>(command, "--shared-prefix", options.shared_prefixes,
+                             "Tokens that all prompts begin with (default: 0)",
+                             {.smallest = 0, .largest = kMany})
+      ->group("Serving");
+  add_numbers_option<double>(command, "--rate", options.rates,
+                             "Requests that come per second (default: 0, all at once)",
+                             {.smallest = 0, .largest = 1e6})
+      ->group("Serving");
+  add_numbers_option<size_t>(
+      command, "--intruder", options.intruders,
       "A prompt of N tokens comes while the others answer (default: 0, none)",
-      CLI::Range(size_t{0}, kMany));
+      {.smallest = 0, .largest = kMany})
+      ->group("Serving");
   command
       .add_flag("--routing", options.routing,
                 "Everything twice: without, and with the experts of every token in the streams")
       ->group("Serving");
-  command
-      .add_option("--kv-positions", options.kv_positions,
-                  "Positions that the cache has room for (default: all that a test can use)")
-      ->check(CLI::Range(size_t{1}, size_t{1} << 30))
+  add_number_option<size_t>(
+      command, "--kv-positions", options.kv_positions,
+      "Positions that the cache has room for (default: all that a test can use)",
+      {.smallest = 1, .largest = size_t{1} << 30})
       ->group("Serving");
 }
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 namespace mixtral {
 
@@ -50,23 +51,47 @@ struct NumberRange {
   }
 };
 
+/// The number that the option with these names was given; otherwise throws CLI::ValidationError.
+template <class T>
+T number_of(const std::string& names, const std::string& text, NumberRange<T> range) {
+  const auto value = parse_number<T>(text);
+  if (value && range.contains(*value)) return *value;
+  throw CLI::ValidationError(names.substr(names.rfind(',') + 1),
+                             fmt::format("{}, expected {}", text, range.text()));
+}
+
+/// How help texts name what an option takes.
+template <class T>
+constexpr const char* kNumberName = std::is_floating_point_v<T> ? "NUMBER" : "N";
+
 /// `target` (a T or an optional one) keeps its value unless the option is given.
 template <class T, class Target>
 CLI::Option* add_number_option(CLI::App& command, const std::string& names, Target& target,
                                const std::string& description, NumberRange<T> range) {
-  auto* option = command.add_option_function<std::string>(
-      names,
-      [&target, range, names](const std::string& text) {
-        const auto value = parse_number<T>(text);
-        if (!value || !range.contains(*value)) {
-          throw CLI::ValidationError(names.substr(names.rfind(',') + 1),
-                                     fmt::format("{}, expected {}", text, range.text()));
-        }
-        target = *value;
-      },
-      description);
-  option->type_name(std::is_floating_point_v<T> ? "NUMBER" : "N");
-  return option;
+  return command
+      .add_option_function<std::string>(
+          names,
+          [&target, range, names](const std::string& text) {
+            target = number_of(names, text, range);
+          },
+          description)
+      ->type_name(kNumberName<T>);
+}
+
+/// The same for several numbers, with commas between them.
+template <class T>
+CLI::Option* add_numbers_option(CLI::App& command, const std::string& names, std::vector<T>& target,
+                                const std::string& description, NumberRange<T> range) {
+  return command
+      .add_option_function<std::vector<std::string>>(
+          names,
+          [&target, range, names](const std::vector<std::string>& texts) {
+            target.clear();
+            for (const std::string& text : texts) target.push_back(number_of(names, text, range));
+          },
+          description)
+      ->delimiter(',')
+      ->type_name(kNumberName<T>);
 }
 
 /// The same, and the help shows the value that it has without the option.
