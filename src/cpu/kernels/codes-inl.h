@@ -175,8 +175,9 @@ struct ThreeBits : Codes<Type::kQ3_K, 3 + kUp, 4 << kUp, 16, 256, Mins::kNone> {
 };
 using CodesQ3_K = ThreeBits<0>;
 
-// Twice the nibbles of sixteen units, above them four fields of eight units. (As one group, like
-// types whose groups differ: then sums begin at constant places.)
+// In each half of a block the nibbles of sixteen units, above them four fields of eight units. The
+// halves lie alike, but are one group: the sums of its many sub-blocks then begin at constant
+// places.
 struct CodesQ6_K : Codes<Type::kQ6_K, 6, 32, 16, 256, Mins::kNone> {
   template <int N>
   [[gnu::always_inline]] static inline U8x64 code(const uint8_t* planes) {

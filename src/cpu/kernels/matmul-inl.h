@@ -370,11 +370,11 @@ void multiply_few(const Panels& panels, const Activations& x, float* y, size_t y
   const size_t together = panels.streaming.several_panels ? 4 : 1;
   const size_t step = n_tiles == 1 ? panels.count : together;
   for (size_t panel = 0; panel < panels.count; panel += step) {
+    const size_t end = panel + step < panels.count ? panel + step : panels.count;
     size_t row = 0;
     for (size_t tile = 0; tile < n_tiles; ++tile) {
       const size_t n_rows = (x.n_rows - row) / (n_tiles - tile);
-      row_tile_of<Q>(n_rows)(panels, panel, std::min(panel + step, panels.count), x, row, y,
-                             y_stride);
+      row_tile_of<Q>(n_rows)(panels, panel, end, x, row, y, y_stride);
       row += n_rows;
     }
   }

@@ -1,5 +1,4 @@
 #ifndef MIXTRAL_WITHOUT_AVX512
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

@@ -1,5 +1,4 @@
 #include <bit>
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
