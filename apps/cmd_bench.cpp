@@ -288,7 +288,7 @@ void add_test_options(CLI::App& command, BenchOptions& options) {
   command.add_option("--draft", options.draft, "With --copy: a draft model instead of ngram")
       ->group("Tests");
   add_shown_number_option<size_t>(command, "--repeat", options.n_repeats, "Runs of each test",
-                               {.smallest = 1, .largest = 1000})
+                                  {.smallest = 1, .largest = 1000})
       ->group("Tests");
 }
 

@@ -19,8 +19,8 @@ struct ScaledCodes<CodesQ2_K> {
   }
 };
 
-// Four times as large, a code of three bits counts from 16: sums begin with what ChunkQ8x256 has for
-// codes of five bits.
+// Four times as large, a code of three bits counts from 16: sums begin with what ChunkQ8x256 has
+// for codes of five bits.
 template <>
 struct FewRowsCodesOf<CodesQ3_K> {
   using Type = ThreeBits<2>;
