@@ -336,18 +336,19 @@ template <class Q, int M, int P>
 // Panels that m rows go through together.
 constexpr int panels_together(int m) { return 4 * m <= kFewTile ? 4 : 2 * m <= kFewTile ? 2 : 1; }
 
-// M rows of activations from `row` on times panels `panel` to `end`. They wait for memory more than
-// they multiply, and some processors are given more by it when they read at several places: there
-// up to four panels share a pass.
+// M rows of activations from `row` on. They wait for memory more than they multiply, and some
+// processors are given more by it when they read at several places: there up to four panels share a
+// pass.
 template <class Q, int M>
-void multiply_row_tile(const Panels& panels, size_t panel, size_t end, const Activations& x,
-                       size_t row, float* y, size_t y_stride) {
+void multiply_row_tile(const Panels& panels, const Activations& x, size_t row, float* y,
+                       size_t y_stride) {
   constexpr int kTogether = panels_together(M);
+  size_t panel = 0;
   if (panels.streaming.several_panels) {
-    for (; panel + kTogether <= end; panel += kTogether)
+    for (; panel + kTogether <= panels.count; panel += kTogether)
       multiply_tile<Q, M, kTogether>(panels, panel, x, row, y, y_stride);
   }
-  for (; panel < end; ++panel) multiply_tile<Q, M, 1>(panels, panel, x, row, y, y_stride);
+  for (; panel < panels.count; ++panel) multiply_tile<Q, M, 1>(panels, panel, x, row, y, y_stride);
 }
 
 template <class Q>
@@ -370,11 +371,13 @@ void multiply_few(const Panels& panels, const Activations& x, float* y, size_t y
   const size_t together = panels.streaming.several_panels ? 4 : 1;
   const size_t step = n_tiles == 1 ? panels.count : together;
   for (size_t panel = 0; panel < panels.count; panel += step) {
-    const size_t end = panel + step < panels.count ? panel + step : panels.count;
+    Panels some = panels;
+    some.first = panels[panel];
+    some.count = panels.count - panel < step ? panels.count - panel : step;
     size_t row = 0;
     for (size_t tile = 0; tile < n_tiles; ++tile) {
       const size_t n_rows = (x.n_rows - row) / (n_tiles - tile);
-      row_tile_of<Q>(n_rows)(panels, panel, end, x, row, y, y_stride);
+      row_tile_of<Q>(n_rows)(some, x, row, y + panel * kPanelRows, y_stride);
       row += n_rows;
     }
   }
