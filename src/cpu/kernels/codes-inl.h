@@ -7,6 +7,7 @@
 //   kGroupCols   columns whose codes lie together: those of the next group of a block lie the same
 //                way, kGroupBytes further
 //   kMins        kNone, kBase (+ m, one per block) or kPerSub (- dmin * min)
+//   kStepFactor  what the step is multiplied by, because the codes are larger than they are stored
 //   code<N>()    columns 4 N to 4 N + 3 of a group, as add_unit() wants them
 
 enum class Mins { kNone, kBase, kPerSub };

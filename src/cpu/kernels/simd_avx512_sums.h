@@ -32,11 +32,10 @@ template <int Zero, size_t Cols>
     return broadcast_4_bytes(x.starts_16 + col / 16);
   } else if constexpr (Zero == 8 && Cols == 32) {
     return broadcast_4_bytes(x.starts_32 + col / 32);
-  } else if constexpr (Cols == 32) {
+  } else {
+    static_assert(Cols == 32);
     return add_i32(start_of_pair<Zero>(x.pairs[col / 16]),
                    start_of_pair<Zero>(x.pairs[col / 16 + 1]));
-  } else {
-    return start_of_pair<Zero>(x.pairs[col / 16]);
   }
 }
 template <int Bits>
